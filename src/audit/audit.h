@@ -1,0 +1,39 @@
+/* audit.h - the proof: every hop against the next, and the lake against itself.
+ *
+ * audit_verify opens store.db and catalog.db read-only (a running program may hold the folder) and checks, below the
+ * lowest mark:
+ *   1 store rows    each batch: rows re-read, hashed, counted against the batch row's claim (one altered digit, a lost row)
+ *   2 store = lake  per (venue, exchange, symbol, stream, minute): count and sum of the store against the lake's claim
+ *   3 lake files    every live data file re-read: exists, has its size and rows, adds up to the lake's claim
+ *   4 candles       each key once; 1s and 1m equal a stupid recompute from the lake's trades, roll-ups equal their minutes
+ *   5 ledger        holes in the ids that the lake holds = open gaps of the ledger, to the id; ledger of store = of lake
+ *   6 foreign rows  counted apart, never a difference
+ * Every difference is told with its place (batch and sequences, file, key); the result is ERR_DIFFERENT when there are any.
+ * What retention removed from the store is proven by its kept proofs.
+ */
+#ifndef TICKLAKE_AUDIT_AUDIT_H
+#define TICKLAKE_AUDIT_AUDIT_H
+
+#include "base/err.h"
+
+struct audit_options {
+    const char *store_path, *catalog_path, *warehouse;
+    /* One finding: check ("store_rows"), place, what. */
+    void (*difference)(void *ctx, const char *check, const char *place, const char *what);
+    void (*progress)(void *ctx, const char *check, int64_t done, int64_t all);
+    void *ctx;
+};
+struct audit_check {
+    const char *name, *words;
+    int64_t compared, differences;
+};
+enum { AUDIT_CHECKS = 6 };
+struct audit_result {
+    struct audit_check checks[AUDIT_CHECKS];
+    int64_t store_sequence, lake_position;
+    int64_t trades, quotes, candles, gaps_open, foreign_rows;
+    int64_t missing_trades; /* sum of open id gaps */
+};
+enum err_code audit_verify(const struct audit_options *o, struct audit_result *ret, struct err *e) MUST_USE;
+
+#endif

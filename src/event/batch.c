@@ -1,0 +1,207 @@
+#include "event/batch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Small side arrays: a batch meets few of these, and a source that would need more pushes the batch first. */
+enum { POSITIONS_MAX = 4096, INSTRUMENTS_MAX = 65536, INDEX_LIMIT = 1 << 29 };
+
+struct batch_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+    size_t count, free_count;
+    struct batch **free_list;
+    struct batch *batches;
+};
+
+static void batch_init(struct batch *b, struct batch_pool *p, size_t max_events, size_t max_bytes)
+{
+    *b = (struct batch){.pool = p, .max_events = max_events};
+    arena_init(&b->arena, max_bytes);
+    proof_set_init(&b->proofs);
+    b->order = malloc(max_events * sizeof *b->order);
+    CHECK(b->order != NULL);
+    batch_clear(b);
+}
+
+static void batch_done(struct batch *b)
+{
+    arena_free(&b->arena);
+    proof_set_free(&b->proofs);
+    free(b->order);
+    free(b->trades);
+    free(b->quotes);
+    free(b->gaps);
+    free(b->deads);
+    free(b->candles);
+    free(b->positions);
+    free(b->dedup);
+    free(b->instruments);
+}
+
+struct batch_pool *batch_pool_new(size_t batches, size_t max_events, size_t max_bytes)
+{
+    CHECK(batches > 0 && max_events > 0 && max_events < INDEX_LIMIT);
+    struct batch_pool *p = calloc(1, sizeof *p);
+    CHECK(p != NULL);
+    p->batches = calloc(batches, sizeof *p->batches);
+    p->free_list = calloc(batches, sizeof *p->free_list);
+    CHECK(p->batches != NULL && p->free_list != NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->returned, &attr);
+    pthread_condattr_destroy(&attr);
+    p->count = batches;
+    for (size_t i = 0; i < batches; i++) {
+        batch_init(&p->batches[i], p, max_events, max_bytes);
+        p->free_list[p->free_count++] = &p->batches[i];
+    }
+    return p;
+}
+
+struct batch_pool *batch_pool_free(struct batch_pool *p)
+{
+    if (!p) return NULL;
+    CHECK(p->free_count == p->count);
+    for (size_t i = 0; i < p->count; i++) batch_done(&p->batches[i]);
+    pthread_cond_destroy(&p->returned);
+    pthread_mutex_destroy(&p->lock);
+    free(p->batches);
+    free(p->free_list);
+    free(p);
+    return NULL;
+}
+
+struct batch *batch_get(struct batch_pool *p, int timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + (timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS;
+    until.tv_sec += ns / NS_PER_S;
+    until.tv_nsec = (long)(ns % NS_PER_S);
+    pthread_mutex_lock(&p->lock);
+    while (p->free_count == 0 && timeout_ms != 0) {
+        if (timeout_ms < 0)
+            pthread_cond_wait(&p->returned, &p->lock);
+        else if (pthread_cond_timedwait(&p->returned, &p->lock, &until) == ETIMEDOUT)
+            break;
+    }
+    struct batch *b = p->free_count ? p->free_list[--p->free_count] : NULL;
+    pthread_mutex_unlock(&p->lock);
+    return b;
+}
+
+void batch_put(struct batch *b)
+{
+    if (!b) return;
+    batch_clear(b);
+    struct batch_pool *p = b->pool;
+    pthread_mutex_lock(&p->lock);
+    CHECK(p->free_count < p->count);
+    p->free_list[p->free_count++] = b;
+    pthread_cond_signal(&p->returned);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void batch_clear(struct batch *b)
+{
+    arena_reset(&b->arena);
+    proof_set_clear(&b->proofs);
+    b->event_count = b->trade_count = b->quote_count = b->gap_count = 0;
+    b->dead_count = b->candle_count = 0;
+    b->position_count = b->dedup_count = b->instrument_count = 0;
+    b->duplicates = 0;
+    b->first_received_ns = b->clock_ns = TIME_ABSENT;
+    b->first_sequence = b->last_sequence = 0;
+}
+
+static void *grown(void *array, size_t count, size_t *cap, size_t size)
+{
+    if (count < *cap) return array;
+    *cap = *cap ? *cap * 2 : 16;
+    array = realloc(array, *cap * size);
+    CHECK(array != NULL);
+    return array;
+}
+
+static bool add_order(struct batch *b, enum event_type type, size_t index)
+{
+    if (b->event_count >= b->max_events) return false;
+    b->order[b->event_count++] =
+        (struct event_ref){.type = (unsigned)type & 7, .index = (unsigned)index & (INDEX_LIMIT - 1)};
+    return true;
+}
+
+#define ADD_FUNCTION(name, type, EVENT, array, count, cap)                                         \
+    struct type *name(struct batch *b)                                                             \
+    {                                                                                              \
+        if (!add_order(b, EVENT, b->count)) return NULL;                                           \
+        b->array = grown(b->array, b->count, &b->cap, sizeof *b->array);                           \
+        struct type *item = &b->array[b->count++];                                                 \
+        memset(item, 0, sizeof *item);                                                             \
+        return item;                                                                               \
+    }
+ADD_FUNCTION(batch_add_trade, trade, EVENT_TRADE, trades, trade_count, trade_cap)
+ADD_FUNCTION(batch_add_quote, quote, EVENT_QUOTE, quotes, quote_count, quote_cap)
+ADD_FUNCTION(batch_add_gap, gap, EVENT_GAP, gaps, gap_count, gap_cap)
+ADD_FUNCTION(batch_add_dead, dead, EVENT_DEAD, deads, dead_count, dead_cap)
+ADD_FUNCTION(batch_add_venue_candle, venue_candle, EVENT_VENUE_CANDLE, candles, candle_count, candle_cap)
+
+struct instrument *batch_add_instrument(struct batch *b)
+{
+    if (b->instrument_count >= INSTRUMENTS_MAX) return NULL;
+    b->instruments = grown(b->instruments, b->instrument_count, &b->instrument_cap, sizeof *b->instruments);
+    struct instrument *item = &b->instruments[b->instrument_count++];
+    memset(item, 0, sizeof *item);
+    return item;
+}
+
+bool batch_set_position(struct batch *b, struct str name, int64_t frames, bool done)
+{
+    for (size_t i = 0; i < b->position_count; i++) {
+        if (!str_eq(b->positions[i].name, name)) continue;
+        b->positions[i].frames = frames;
+        b->positions[i].done = done;
+        return true;
+    }
+    struct str copy;
+    if (b->position_count >= POSITIONS_MAX || !batch_text(b, name, &copy)) return false;
+    b->positions = grown(b->positions, b->position_count, &b->position_cap, sizeof *b->positions);
+    b->positions[b->position_count++] = (struct source_position){copy, frames, done};
+    return true;
+}
+
+bool batch_set_dedup(struct batch *b, uint32_t series, uint8_t stream, struct str bytes)
+{
+    struct str copy;
+    if (!batch_text(b, bytes, &copy)) return false;
+    b->dedup = grown(b->dedup, b->dedup_count, &b->dedup_cap, sizeof *b->dedup);
+    b->dedup[b->dedup_count++] = (struct dedup_state){series, stream, copy};
+    return true;
+}
+
+bool batch_text(struct batch *b, struct str s, struct str *ret)
+{
+    return arena_copy(&b->arena, s, ret);
+}
+
+void batch_number(struct batch *b, int64_t first)
+{
+    for (size_t i = 0; i < b->event_count; i++) {
+        int64_t sequence = first + (int64_t)i;
+        size_t at = b->order[i].index;
+        switch ((enum event_type)b->order[i].type) {
+        case EVENT_TRADE: b->trades[at].sequence = sequence; break;
+        case EVENT_QUOTE: b->quotes[at].sequence = sequence; break;
+        case EVENT_GAP: b->gaps[at].sequence = sequence; break;
+        case EVENT_DEAD: b->deads[at].sequence = sequence; break;
+        case EVENT_VENUE_CANDLE: b->candles[at].c.sequence = sequence; break;
+        }
+    }
+    b->first_sequence = first;
+    b->last_sequence = first + (b->event_count ? (int64_t)b->event_count - 1 : 0);
+}

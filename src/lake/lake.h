@@ -1,0 +1,116 @@
+/* lake.h - Iceberg v2 tables on a folder: Parquet, manifests, metadata, and the catalog with our positions.
+ *
+ * Takes     batches and candles (lake_push*), buffered in columns; lake_commit makes them visible.
+ * Promises  ONE SQLite transaction in catalog.db moves the metadata pointers of all touched tables, the position, the
+ *           proof deltas and the state blobs: after ERR_OK all of it survives power loss, before it nothing of it is there.
+ *           Data, manifests, metadata and their folders are synced before that transaction.
+ * Rivals    other writers (PyIceberg) may commit to our tables at any time through the same catalog: the pointer is
+ *           compared and swapped; on a lost race the commit is rebuilt on theirs, and nothing of either is lost.
+ * Upkeep    each commit trims old snapshots and metadata files itself; merges small manifests; lake_compact joins small
+ *           files and applies position deletes. Files no snapshot needs any more are removed after lake.grace.
+ * Rows      candles, gaps, instruments: one row a key. A replacement deletes the old row by position in the same commit.
+ * Reading   lake_scan_* reads the committed state (ours and foreign rows that our reader understands), deletes applied.
+ * Threads   one thread; lake_stats from any. Other processes may read everything at any time.
+ * Fails     ERR_DISK ERR_CORRUPT ERR_VERSION ERR_FULL ERR_IN_USE.
+ * Formats   docs/formats.md; what every reader needs of a table was tried out field by field.
+ */
+#ifndef TICKLAKE_LAKE_LAKE_H
+#define TICKLAKE_LAKE_LAKE_H
+
+#include "event/batch.h"
+#include "event/schema.h"
+
+enum { LAKE_VERSION = 1 };
+
+struct lake_options {
+    const char *catalog_path;    /* .../catalog.db */
+    const char *warehouse;       /* absolute folder of the warehouse: .../lake; written as file:///... */
+    const struct series_table *series;
+    int32_t snapshots_keep;      /* newest snapshots kept in the metadata */
+    int32_t metadata_keep;       /* metadata JSON files kept */
+    int64_t grace_ns;            /* removed files stay on disk this long for running readers */
+    int64_t target_file_bytes;   /* of compaction */
+    int32_t compact_files;       /* compaction joins this many neighbours of one size class */
+    int64_t buffer_rows_max;     /* ERR_FULL past it: commit first */
+    bool read_only;              /* verify, status, files, connect */
+};
+
+struct lake_stats {
+    int64_t commits, rows, files_written, bytes_written, commit_ns_total, commit_ns_max;
+    int64_t conflicts, compactions, files_removed, position, buffered_rows;
+};
+
+struct lake;
+enum err_code lake_open(const struct lake_options *o, struct lake **ret, struct err *e) MUST_USE;
+struct lake *lake_close(struct lake *l); /* what was pushed and not committed is gone (and is read again) */
+
+/* Position: events of the tail up to this sequence are in the lake. 0 at first. */
+int64_t lake_position(const struct lake *l);
+/* Trades, quotes, dead letters, gaps, venue candles and instruments of the batch. */
+enum err_code lake_push(struct lake *l, const struct batch *b, struct err *e) MUST_USE;
+enum err_code lake_push_candle(struct lake *l, const struct candle *c, struct err *e) MUST_USE;
+/* State blobs of other stages, written with the next commit. Empty bytes delete. */
+enum err_code lake_put_state(struct lake *l, struct str name, struct str bytes, struct err *e) MUST_USE;
+enum err_code lake_each_state(struct lake *l, const char *prefix,
+                              enum err_code (*each)(void *ctx, struct str name, struct str bytes,
+                                                    struct err *e),
+                              void *ctx, struct err *e) MUST_USE;
+/* Everything pushed becomes visible, position becomes `position`. Nothing pushed and position unchanged: no commit. */
+enum err_code lake_commit(struct lake *l, int64_t position, int64_t now_ns, struct err *e) MUST_USE;
+int64_t lake_buffered_rows(const struct lake *l);
+void lake_stats(const struct lake *l, struct lake_stats *ret);
+
+/* Committed rows of (venue, symbol) with from <= time < to, any order; trades of all streams. */
+enum err_code lake_scan_trades(struct lake *l, struct str venue, struct str symbol, int64_t from_ns,
+                               int64_t to_ns,
+                               enum err_code (*each)(void *ctx, const struct trade *t, struct err *e),
+                               void *ctx, struct err *e) MUST_USE;
+/* Committed candles of (venue, symbol, tf) with from <= open_time < to. tf TIMEFRAME_MAX: all of them. */
+enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str symbol, enum timeframe tf,
+                                int64_t from_ns, int64_t to_ns,
+                                enum err_code (*each)(void *ctx, const struct candle *c, struct err *e),
+                                void *ctx, struct err *e) MUST_USE;
+
+/* One round of compaction over all tables: joins small files of a partition, applies position deletes, merges
+ * manifests. dry_run only tells. *ret_files: files replaced. Crash-safe: a file either is in the table or is removed by
+ * the next open. Re-plans when a foreign snapshot came in between. */
+enum err_code lake_compact(struct lake *l, bool dry_run, int64_t now_ns, int64_t *ret_files,
+                           void (*tell)(void *ctx, const char *line), void *ctx, struct err *e) MUST_USE;
+/* Removes files that no snapshot needs and whose grace is over, and leftovers of commits that never happened. */
+enum err_code lake_cleanup(struct lake *l, int64_t now_ns, struct err *e) MUST_USE;
+
+/* For verify, files, connect, status. */
+struct lake_file {
+    enum table_id table;
+    const char *path;
+    bool is_delete, foreign; /* foreign: not written by us */
+    int64_t rows, bytes, snapshot_id, sequence_number;
+    int32_t day; /* partition, or INT32_MIN */
+};
+enum err_code lake_each_file(struct lake *l, enum table_id table,
+                             enum err_code (*each)(void *ctx, const struct lake_file *f, struct err *e),
+                             void *ctx, struct err *e) MUST_USE;
+struct lake_table_info {
+    const char *name;              /* "trades" */
+    char location[1100];           /* file:///.../lake/market/trades */
+    char metadata_location[1200];
+    int64_t snapshot_id, snapshots, data_files, delete_files, rows, bytes, last_updated_ms;
+};
+enum err_code lake_table_info(struct lake *l, enum table_id table, struct lake_table_info *ret,
+                              struct err *e) MUST_USE;
+/* The lake's claim: proof minutes as written with the commits. */
+enum err_code lake_proofs(struct lake *l, struct proof_set *ret, struct err *e) MUST_USE;
+/* The lake's truth: re-reads every live data file of ours of `table` (trades or quotes), deletes applied. Problems
+ * (a missing file, a wrong size, a row count that differs from the manifest, a page that cannot be read) are told one
+ * by one with the path; the rest is read on. Foreign rows are added to `foreign` instead. */
+enum err_code lake_reread_proofs(struct lake *l, enum table_id table, struct proof_set *ret,
+                                 struct proof_set *foreign,
+                                 void (*problem)(void *ctx, const char *path, const char *what),
+                                 void *ctx, struct err *e) MUST_USE;
+/* Every committed candle, deletes applied, in file order: for verify. */
+enum err_code lake_each_candle(struct lake *l,
+                               enum err_code (*each)(void *ctx, const struct candle *c,
+                                                     const char *path, struct err *e),
+                               void *ctx, struct err *e) MUST_USE;
+
+#endif

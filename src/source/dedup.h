@@ -1,0 +1,49 @@
+/* dedup.h - each trade once, and what is missing: pure, one instance per data folder.
+ *
+ * Consecutive ids (venue->consecutive): one set of closed id intervals per (series, stream) is at once the exact
+ *   deduplication and the gap detector, and is what the store persists. The first id ever seen is the floor: older ones
+ *   (a subscription's snapshot) are new trades but open no gap. A hole becomes a gap event only when it is older than
+ *   gap_grace_ns by the receipt clock, so that mere reordering opens none; ids that arrive later shrink or close it.
+ * Otherwise: a bounded window of recent keys per series (the id, or for id-less prints venue_time, price, size, ordinal
+ *   counted per connection).
+ * Conflict: the same id again with other content, within a bounded window of recent contents: DEDUP_CONFLICT.
+ * Epoch: ids that restart far below the newest with newer times (a relisting) begin a new epoch: no duplicate, no gap.
+ * Clock: receipt times passed in; never reads a clock, so the same input gives the same output.
+ */
+#ifndef TICKLAKE_SOURCE_DEDUP_H
+#define TICKLAKE_SOURCE_DEDUP_H
+
+#include "event/batch.h"
+
+enum dedup_result { DEDUP_NEW, DEDUP_DUPLICATE, DEDUP_CONFLICT };
+
+struct dedup;
+struct dedup_options {
+    const struct series_table *series;
+    int64_t gap_grace_ns;
+    uint32_t window_keys;      /* per series without consecutive ids */
+    uint32_t intervals_max;    /* per stream; past it the oldest holes are merged and the ledger keeps them (ERR_FULL never) */
+    int64_t next_gap_id;
+};
+struct dedup *dedup_new(const struct dedup_options *o);
+struct dedup *dedup_free(struct dedup *d);
+/* From the store at start: the opaque bytes that dedup_flush gave. ERR_CORRUPT names the series. */
+enum err_code dedup_restore(struct dedup *d, uint32_t series, uint8_t stream, struct str bytes,
+                            struct err *e) MUST_USE;
+enum err_code dedup_restore_gap(struct dedup *d, const struct gap *g, struct err *e) MUST_USE;
+/* `connection` numbers the connection the trade came over (ordinals of id-less prints are per connection). Sets
+ * t->ordinal. `consecutive` is the venue's rule for this stream. */
+enum dedup_result dedup_trade(struct dedup *d, uint32_t connection, bool consecutive,
+                              struct trade *t);
+/* A connection starts anew: its ordinals begin again. */
+void dedup_connection(struct dedup *d, uint32_t connection);
+/* Appends gap events (opened, shrunk, closed) that are due at clock_ns; at_end opens those still in their grace. */
+enum err_code dedup_gaps(struct dedup *d, int64_t clock_ns, bool at_end, struct batch *b) MUST_USE;
+/* Outage windows, for streams whose ids cannot tell (and for the time between two runs). */
+enum err_code dedup_outage(struct dedup *d, uint32_t series, uint8_t stream, int64_t from_ns,
+                           int64_t to_ns, struct str cause, struct batch *b) MUST_USE;
+/* Puts the changed state since the last call into the batch (batch_set_dedup). */
+enum err_code dedup_flush(struct dedup *d, struct batch *b) MUST_USE;
+int64_t dedup_next_gap_id(const struct dedup *d);
+
+#endif
