@@ -1,0 +1,97 @@
+/* config.h - one YAML file, the environment, and flags: settings with their place, defaults and limits in one table.
+ *
+ * Order     built-in default < file < environment < flag. Every key `section.key` is TICKLAKE_SECTION__KEY in the
+ *           environment and `--set section.key=value` on the command line; a venue's key is TICKLAKE_VENUES__NAME__KEY.
+ * Errors    ALL at once in config_errors, one line each: file:line:column: key: what was expected, the nearest right key.
+ * Secrets   `token` values come from ${NAME}, the environment or token_file; they are never printed or logged.
+ *           ${NAME} and ${NAME:-default} are expanded in text values after parsing, so a value cannot inject YAML.
+ * Calls     config_new -> config_load(file or NULL) -> config_set for each --set -> config_finish -> use -> config_free.
+ * Table     config_keys() is also what `ticklake run --help`, docs/operating.md and `validate --json` print.
+ */
+#ifndef TICKLAKE_CONFIG_CONFIG_H
+#define TICKLAKE_CONFIG_CONFIG_H
+
+#include "base/buf.h"
+#include "base/log.h"
+
+enum { CONFIG_VERSION = 1, CONFIG_VENUES_MAX = 64, CONFIG_LIST_MAX = 20000, CONFIG_FILE_MAX = 4 << 20 };
+
+struct config_list {
+    struct str *items;
+    size_t count;
+};
+
+struct config_venue {
+    char *name;
+    struct config_list symbols; /* normalised, or "*" */
+    struct config_list streams; /* trade, agg_trade, quote; empty: the venue's tape and quotes */
+    char *ws_url, *rest_url;    /* NULL: the venue's own */
+    char *token, *token_file;
+    int line;
+};
+
+struct config {
+    int64_t version;
+    char *data;
+    struct config_venue venues[CONFIG_VENUES_MAX];
+    size_t venue_count;
+    struct {
+        bool enabled;
+        int64_t segment_mb, segment_minutes, retention_hours;
+    } record;
+    struct {
+        int64_t batch_ms, batch_events, batches, gap_grace_ms, future_limit_ms;
+        int64_t reconnect_min_ms, reconnect_max_ms, connect_timeout_ms;
+        bool tls_verify;
+        char *ca_file;
+    } source;
+    struct {
+        int64_t retention_hours, max_mb;
+    } store;
+    struct {
+        int64_t lateness_ms, quiet_ms, tapes_max, revise_ms;
+    } process;
+    struct {
+        int64_t commit_ms, commit_rows, snapshots_keep, metadata_keep, grace_minutes;
+        int64_t target_file_mb, compact_files;
+        bool compact;
+    } lake;
+    struct {
+        bool enabled;
+        char *bind, *token, *token_file;
+    } serve;
+    struct {
+        int64_t level, format; /* enum log_level, enum log_format */
+    } log;
+    struct buf errors; /* one line each */
+    size_t error_count;
+    char *path; /* of the file; NULL */
+};
+
+enum config_type { CONFIG_BOOL, CONFIG_INT, CONFIG_TEXT, CONFIG_CHOICE };
+struct config_key {
+    const char *section, *key; /* section "" for the top level */
+    enum config_type type;
+    size_t offset;
+    const char *standard;     /* default, as text */
+    int64_t least, most;      /* CONFIG_INT */
+    const char *choices;      /* CONFIG_CHOICE: "debug info warn error" */
+    bool secret;
+    const char *help;
+};
+const struct config_key *config_keys(size_t *ret_count);
+
+struct config *config_new(void); /* with the defaults */
+struct config *config_free(struct config *c);
+/* path NULL: ticklake.yaml of the working folder if it is there, else nothing. Errors are collected; the returned code
+ * is ERR_CONFIG only when the file cannot be read at all (a named one that is absent). */
+enum err_code config_load(struct config *c, const char *path, struct err *e) MUST_USE;
+void config_set(struct config *c, const char *assignment, const char *where); /* "lake.commit_ms=500" */
+void config_environment(struct config *c, char **environment);
+/* Reads token files, checks what needs several keys; ERR_CONFIG with all errors in e when there are any (e->text holds
+ * the first and the count; c->errors all of them). */
+enum err_code config_finish(struct config *c, struct err *e) MUST_USE;
+/* "store.db" in the data folder and so on. */
+void config_path(const struct config *c, const char *name, char *out, size_t out_size);
+
+#endif
