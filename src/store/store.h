@@ -21,10 +21,10 @@
 enum { STORE_VERSION = 1 };
 
 struct store_options {
-    const char *path;        /* .../store.db */
+    const char *path;            /* .../store.db */
     struct series_table *series; /* filled from the store at open */
-    uint64_t bytes_max;      /* 0: no limit */
-    bool read_only;          /* for verify, status: never creates, never migrates */
+    uint64_t bytes_max;          /* 0: no limit */
+    bool read_only;              /* for verify, status: never creates, never migrates */
 };
 
 /* Everything a start needs; lives until store_close. */
@@ -56,32 +56,44 @@ int64_t store_mark(const struct store *s); /* durable: every sequence <= mark */
 void store_stats(const struct store *s, struct store_stats *ret); /* any thread */
 /* Removes batches wholly below `below_sequence` AND received before `before_ns`, a bounded number of rows a call;
  * *ret_more tells whether another call would remove more. Their proofs stay. */
-enum err_code store_retain(struct store *s, int64_t below_sequence, int64_t before_ns, bool *ret_more,
-                           struct err *e) MUST_USE;
+enum err_code store_retain(struct store *s, int64_t below_sequence, int64_t before_ns,
+                           bool *ret_more, struct err *e) MUST_USE;
 /* PRAGMA integrity_check and the invariants of the batch table: ERR_CORRUPT names the place. */
 enum err_code store_check(struct store *s, struct err *e) MUST_USE;
 
 struct store_tail;
-enum err_code store_tail_open(const struct store_options *o, struct store_tail **ret, struct err *e) MUST_USE;
+enum err_code store_tail_open(const struct store_options *o, struct store_tail **ret,
+                              struct err *e) MUST_USE;
 struct store_tail *store_tail_close(struct store_tail *t);
-/* Fills an empty batch with the events after `after_sequence`, whole stored batches at a time while they fit (a single
- * larger stored batch is given in pieces). *ret_end: nothing follows. Gives trades, quotes, gaps, dead letters, venue
- * candles, instruments, clock_ns; not positions and dedup. ERR_HOLE when rows after it were removed by retention. */
-enum err_code store_tail_read(struct store_tail *t, int64_t after_sequence, struct batch *b,
-                              bool *ret_end, struct err *e) MUST_USE;
+/* Fills an empty batch with the events of (after_sequence, upto], whole stored batches at a time while they fit (a
+ * larger stored batch is given in pieces, and so is one that after_sequence or upto lies in; INT64_MAX: no bound).
+ * *ret_end: nothing follows up to there. Gives trades, quotes, gaps, dead letters, venue candles, instruments, proofs,
+ * clock_ns; not positions and dedup. ERR_HOLE when rows after it were removed by retention, or the store ends before. */
+enum err_code store_tail_read(struct store_tail *t, int64_t after_sequence, int64_t upto,
+                              struct batch *b, bool *ret_end, struct err *e) MUST_USE;
 int64_t store_tail_mark(struct store_tail *t); /* newest durable sequence seen now */
 
 /* For the proof: what the batch rows claim, in order, and what each minute adds up to. */
 struct store_batch_claim {
     int64_t batch, first_sequence, last_sequence, events, trades, quotes;
     u128 sum;            /* of the trade and quote hashes of the batch, mod 2^128 */
-    int64_t received_ns; /* newest */
+    u128 content;        /* of store_content() over all its events */
+    int64_t received_ns; /* newest of this and all batches before it, or TIME_ABSENT */
 };
+/* A hash over everything that the store keeps of an event, for every kind. The proof leaves out receipt, origin, id
+ * ranges, gaps, dead letters and candles; this finds an altered digit there too. Needs the event's sequence. */
+u128 store_content(const struct batch *b, struct event_ref r);
+/* `each` may use the tail (no read transaction stays open meanwhile, so that a long verify does not hold back the log
+ * of a running writer). */
 enum err_code store_claims(struct store_tail *t,
                            enum err_code (*each)(void *ctx, const struct store_batch_claim *c,
                                                  struct err *e),
                            void *ctx, struct err *e) MUST_USE;
-/* Proof minutes of all batches with last_sequence <= upto: the store's side of store = lake. */
+/* The proof minutes that one batch claims, to narrow a difference down: where claim.sum is not what the rows give. */
+enum err_code store_claim_proofs(struct store_tail *t, const struct store_batch_claim *c,
+                                 struct proof_set *ret, struct err *e) MUST_USE;
+/* Added to ret: proof minutes of all batches with last_sequence <= upto, removed ones included: the store's side of
+ * store = lake. Exact where upto ends a batch. ERR_HOLE when upto lies inside what retention removed. */
 enum err_code store_proofs(struct store_tail *t, int64_t upto, struct proof_set *ret,
                            struct err *e) MUST_USE;
 /* The ledger, newest state of each gap. */
