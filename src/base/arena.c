@@ -51,8 +51,7 @@ void *arena_alloc(struct arena *a, size_t n)
     if (n > a->limit) return NULL;
     size_t need = (n + ALIGN - 1) / ALIGN * ALIGN;
     if (need > a->limit - a->used) return NULL;
-    if (!a->current || a->current->cap - a->current->used < need)
-        a->current = next_block(a, need);
+    if (!a->current || a->current->cap - a->current->used < need) a->current = next_block(a, need);
     void *p = a->current->bytes + a->current->used;
     a->current->used += need;
     a->used += need;

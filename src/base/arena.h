@@ -19,8 +19,8 @@ struct arena {
 void arena_init(struct arena *a, size_t limit);
 void arena_free(struct arena *a);
 void arena_reset(struct arena *a);
-void *arena_alloc(struct arena *a, size_t n);              /* not zeroed; NULL past the limit */
-void *arena_zero(struct arena *a, size_t n);               /* zeroed */
+void *arena_alloc(struct arena *a, size_t n); /* not zeroed; NULL past the limit */
+void *arena_zero(struct arena *a, size_t n);  /* zeroed */
 bool arena_copy(struct arena *a, struct str s, struct str *ret); /* false past the limit */
 
 #endif

@@ -33,7 +33,8 @@ enum crash_point {
 };
 
 extern bool crash_armed;
-void crash_setup(const char *spec); /* NULL: none. Unknown names are fatal (a test must not pass by a typo) */
+void crash_setup(
+    const char *spec); /* NULL: none. Unknown names are fatal (a test must not pass by a typo) */
 const char *crash_point_name(enum crash_point p);
 void crash_reached(enum crash_point p);
 

@@ -43,7 +43,8 @@ i128 dec_to_lake(struct dec d);
 /* Back, where it fits in 18 digits; else ERR_INEXACT. */
 enum err_code dec_from_lake(i128 value, struct dec *ret) MUST_USE;
 size_t dec_format_lake(i128 value, char *text); /* text has DEC_TEXT_MAX */
-enum err_code dec_parse_lake(struct str token, i128 *ret) MUST_USE; /* up to 38 digits, scale <= 18 */
+enum err_code dec_parse_lake(struct str token,
+                             i128 *ret) MUST_USE; /* up to 38 digits, scale <= 18 */
 
 /* 10^n for 0 <= n <= 18 and 0 <= n <= 38. */
 int64_t dec_pow10_i64(int n);
@@ -63,7 +64,7 @@ bool wide_is_zero(const struct wide *a);
 enum err_code wide_to_lake(const struct wide *sum, i128 *ret) MUST_USE;
 /* numerator / denominator (both at scale 36) to the lake's scale, half-even; ERR_INEXACT past 38 digits.
  * The denominator must be positive (CHECK). For vwap = quote volume / base volume. */
-enum err_code wide_ratio(const struct wide *numerator, const struct wide *denominator, i128 *ret)
-    MUST_USE;
+enum err_code wide_ratio(const struct wide *numerator, const struct wide *denominator,
+                         i128 *ret) MUST_USE;
 
 #endif

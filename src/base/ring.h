@@ -9,9 +9,9 @@
 
 struct ring;
 struct ring *ring_new(size_t capacity);
-struct ring *ring_free(struct ring *r);                     /* returns NULL; what is inside is not freed */
+struct ring *ring_free(struct ring *r); /* returns NULL; what is inside is not freed */
 bool ring_push(struct ring *r, void *item, int timeout_ms); /* false: full (or closed) */
-void *ring_pop(struct ring *r, int timeout_ms);             /* NULL: nothing came, or closed and empty */
+void *ring_pop(struct ring *r, int timeout_ms); /* NULL: nothing came, or closed and empty */
 void ring_close(struct ring *r); /* no more pushes; what is inside can still be popped */
 bool ring_is_closed(const struct ring *r);
 size_t ring_count(const struct ring *r);

@@ -14,7 +14,7 @@ struct str {
 };
 
 #define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
-#define STR_ARG(s) (int)(s).n, (s).p /* for "%.*s" */
+#define STR_ARG(s)   (int)(s).n, (s).p /* for "%.*s" */
 
 static inline struct str str_of(const char *text)
 {

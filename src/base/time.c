@@ -99,8 +99,8 @@ enum err_code time_parse_iso(struct str s, int64_t *ret_ns)
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (day < 1 || day > month_days[month - 1] + (leap && month == 2)) return ERR_PARSE;
     if (year < 1678 || year > 2261) return ERR_INEXACT;
-    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 +
-                      second - offset;
+    int64_t seconds =
+        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
     *ret_ns = seconds * NS_PER_S + fraction;
     return ERR_OK;
 }
@@ -155,8 +155,10 @@ size_t time_format(int64_t ns, char *text)
     int64_t second = rest / NS_PER_S, fraction = rest % NS_PER_S;
     int n = snprintf(text, TIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", (int)year, month, dom,
                      (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
-    int digits = fraction == 0 ? 0 : fraction % NS_PER_MS == 0 ? 3 : fraction % NS_PER_US == 0 ? 6
-                                                                                              : 9;
+    int digits = fraction == 0               ? 0
+                 : fraction % NS_PER_MS == 0 ? 3
+                 : fraction % NS_PER_US == 0 ? 6
+                                             : 9;
     if (digits) {
         int64_t shown = digits == 3   ? fraction / NS_PER_MS
                         : digits == 6 ? fraction / NS_PER_US

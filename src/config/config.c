@@ -9,12 +9,21 @@
 
 #define AT(member) offsetof(struct config, member)
 #define INT(s, k, standard, least, most, help)                                                     \
-    {#s, #k, CONFIG_INT, AT(s.k), standard, least, most, NULL, false, help}
-#define BOOL(s, k, standard, help) {#s, #k, CONFIG_BOOL, AT(s.k), standard, 0, 0, NULL, false, help}
+    {                                                                                              \
+#s, #k, CONFIG_INT, AT(s.k), standard, least, most, NULL, false, help                      \
+    }
+#define BOOL(s, k, standard, help)                                                                 \
+    {                                                                                              \
+#s, #k, CONFIG_BOOL, AT(s.k), standard, 0, 0, NULL, false, help                            \
+    }
 #define TEXT(s, k, standard, secret, help)                                                         \
-    {#s, #k, CONFIG_TEXT, AT(s.k), standard, 0, 0, NULL, secret, help}
+    {                                                                                              \
+#s, #k, CONFIG_TEXT, AT(s.k), standard, 0, 0, NULL, secret, help                           \
+    }
 #define CHOICE(s, k, standard, choices, help)                                                      \
-    {#s, #k, CONFIG_CHOICE, AT(s.k), standard, 0, 0, choices, false, help}
+    {                                                                                              \
+#s, #k, CONFIG_CHOICE, AT(s.k), standard, 0, 0, choices, false, help                       \
+    }
 
 static const struct config_key keys[] = {
     {"", "version", CONFIG_INT, AT(version), "1", 1, CONFIG_VERSION, NULL, false,
@@ -53,7 +62,8 @@ static const struct config_key keys[] = {
     INT(lake, compact_files, "16", 2, 1000, "this many small neighbours are joined"),
     BOOL(lake, compact, "true", "compact while running"),
     BOOL(serve, enabled, "true", "HTTP port with /metrics, /livez, /readyz, /api/v1/status"),
-    TEXT(serve, bind, "127.0.0.1:7070", false, "address and port; others than loopback need a token"),
+    TEXT(serve, bind, "127.0.0.1:7070", false,
+         "address and port; others than loopback need a token"),
     TEXT(serve, token, NULL, true, "bearer token that every request must carry"),
     TEXT(serve, token_file, NULL, false, "file that holds the token"),
     CHOICE(log, level, "info", "debug info warn error", "least level"),
@@ -113,7 +123,8 @@ bool config_expand(struct config *c, const char *where, struct str value, struct
         } else if (colon) {
             buf_add(out, colon + 2, inside.n - left.n - 2);
         } else {
-            config_error(c, where, "${%s} is not set in the environment; set it, or write ${%s:-default}",
+            config_error(c, where,
+                         "${%s} is not set in the environment; set it, or write ${%s:-default}",
                          name, name);
             return false;
         }
@@ -154,18 +165,20 @@ void config_assign(struct config *c, const struct config_key *k, const char *whe
         else if (str_is(value, "false") || str_is(value, "no") || str_is(value, "off"))
             *(bool *)slot = false;
         else
-            config_error(c, where, "%s: expected true or false, got \"%.*s\"", name, STR_ARG(value));
+            config_error(c, where, "%s: expected true or false, got \"%.*s\"", name,
+                         STR_ARG(value));
         return;
     case CONFIG_INT:
         if (str_to_i64(value, &number) != ERR_OK)
             config_error(c, where, "%s: expected a whole number from %lld to %lld, got \"%.*s\"",
                          name, (long long)k->least, (long long)k->most, STR_ARG(value));
         else if (strcmp(name, "version") == 0 && number > k->most)
-            config_error(c, where, "version: %lld is newer than this program knows (%lld); upgrade ticklake",
+            config_error(c, where,
+                         "version: %lld is newer than this program knows (%lld); upgrade ticklake",
                          (long long)number, (long long)k->most);
         else if (number < k->least || number > k->most)
-            config_error(c, where, "%s: expected %lld to %lld, got %lld", name,
-                         (long long)k->least, (long long)k->most, (long long)number);
+            config_error(c, where, "%s: expected %lld to %lld, got %lld", name, (long long)k->least,
+                         (long long)k->most, (long long)number);
         else
             *(int64_t *)slot = number;
         return;

@@ -14,7 +14,12 @@
 #include "base/buf.h"
 #include "base/log.h"
 
-enum { CONFIG_VERSION = 1, CONFIG_VENUES_MAX = 64, CONFIG_LIST_MAX = 20000, CONFIG_FILE_MAX = 4 << 20 };
+enum {
+    CONFIG_VERSION = 1,
+    CONFIG_VENUES_MAX = 64,
+    CONFIG_LIST_MAX = 20000,
+    CONFIG_FILE_MAX = 4 << 20
+};
 
 struct config_list {
     struct str *items;
@@ -73,9 +78,9 @@ struct config_key {
     const char *section, *key; /* section "" for the top level */
     enum config_type type;
     size_t offset;
-    const char *standard;     /* default, as text */
-    int64_t least, most;      /* CONFIG_INT */
-    const char *choices;      /* CONFIG_CHOICE: "debug info warn error" */
+    const char *standard; /* default, as text */
+    int64_t least, most;  /* CONFIG_INT */
+    const char *choices;  /* CONFIG_CHOICE: "debug info warn error" */
     bool secret;
     const char *help;
 };
@@ -86,7 +91,8 @@ struct config *config_free(struct config *c);
 /* path NULL: ticklake.yaml of the working folder if it is there, else nothing. Errors are collected; the returned code
  * is ERR_CONFIG only when the file cannot be read at all (a named one that is absent). */
 enum err_code config_load(struct config *c, const char *path, struct err *e) MUST_USE;
-void config_set(struct config *c, const char *assignment, const char *where); /* "lake.commit_ms=500" */
+void config_set(struct config *c, const char *assignment,
+                const char *where); /* "lake.commit_ms=500" */
 void config_environment(struct config *c, char **environment);
 /* Reads token files, checks what needs several keys; ERR_CONFIG with all errors in e when there are any (e->text holds
  * the first and the count; c->errors all of them). */

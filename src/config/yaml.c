@@ -35,12 +35,13 @@ static bool text_of(struct walk *w, const yaml_node_t *n, const char *key, struc
         return false;
     }
     struct str raw = scalar(n);
-    if (n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && (str_is(raw, "~") || str_is(raw, "null")))
+    if (n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+        (str_is(raw, "~") || str_is(raw, "null")))
         return true;
     return config_expand(w->c, place(w, n, where), raw, out);
 }
 
-static const char *const venue_keys[] = {"name",   "symbols", "streams",   "ws_url",
+static const char *const venue_keys[] = {"name",     "symbols", "streams",   "ws_url",
                                          "rest_url", "token",   "token_file"};
 
 static char **venue_text(struct config_venue *v, struct str key)
@@ -71,8 +72,9 @@ static void unknown_venue_key(struct config *c, const char *where, struct str ke
             best_distance = d;
         }
     }
-    config_error(c, where, "unknown key %.*s of a venue%s%s%s; expected name, symbols, streams, "
-                           "ws_url, rest_url, token or token_file",
+    config_error(c, where,
+                 "unknown key %.*s of a venue%s%s%s; expected name, symbols, streams, "
+                 "ws_url, rest_url, token or token_file",
                  STR_ARG(key), best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
 }
 
@@ -112,7 +114,8 @@ static void read_list(struct walk *w, const yaml_node_t *n, const char *key, str
     } else if (n->type != YAML_SEQUENCE_NODE) {
         config_error(w->c, place(w, n, where), "%s: expected a list, as [A, B]", key);
     } else {
-        for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
+        for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
+             i++) {
             const yaml_node_t *item = yaml_document_get_node(w->document, *i);
             if (to->count >= CONFIG_LIST_MAX) {
                 config_error(w->c, place(w, item, where), "%s: more than %d entries", key,

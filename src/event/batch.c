@@ -131,8 +131,8 @@ static void *grown(void *array, size_t count, size_t *cap, size_t size)
 static bool add_order(struct batch *b, enum event_type type, size_t index)
 {
     if (b->event_count >= b->max_events) return false;
-    b->order[b->event_count++] =
-        (struct event_ref){.type = (unsigned)type & 7, .index = (unsigned)index & (INDEX_LIMIT - 1)};
+    b->order[b->event_count++] = (struct event_ref){.type = (unsigned)type & 7,
+                                                    .index = (unsigned)index & (INDEX_LIMIT - 1)};
     return true;
 }
 
@@ -149,12 +149,14 @@ ADD_FUNCTION(batch_add_trade, trade, EVENT_TRADE, trades, trade_count, trade_cap
 ADD_FUNCTION(batch_add_quote, quote, EVENT_QUOTE, quotes, quote_count, quote_cap)
 ADD_FUNCTION(batch_add_gap, gap, EVENT_GAP, gaps, gap_count, gap_cap)
 ADD_FUNCTION(batch_add_dead, dead, EVENT_DEAD, deads, dead_count, dead_cap)
-ADD_FUNCTION(batch_add_venue_candle, venue_candle, EVENT_VENUE_CANDLE, candles, candle_count, candle_cap)
+ADD_FUNCTION(batch_add_venue_candle, venue_candle, EVENT_VENUE_CANDLE, candles, candle_count,
+             candle_cap)
 
 struct instrument *batch_add_instrument(struct batch *b)
 {
     if (b->instrument_count >= INSTRUMENTS_MAX) return NULL;
-    b->instruments = grown(b->instruments, b->instrument_count, &b->instrument_cap, sizeof *b->instruments);
+    b->instruments =
+        grown(b->instruments, b->instrument_count, &b->instrument_cap, sizeof *b->instruments);
     struct instrument *item = &b->instruments[b->instrument_count++];
     memset(item, 0, sizeof *item);
     return item;

@@ -16,7 +16,7 @@
 enum event_type { EVENT_TRADE, EVENT_QUOTE, EVENT_GAP, EVENT_DEAD, EVENT_VENUE_CANDLE };
 
 struct event_ref {
-    uint32_t type : 3; /* enum event_type */
+    uint32_t type : 3;   /* enum event_type */
     uint32_t index : 29; /* into the batch's array of that type */
 };
 
@@ -55,7 +55,7 @@ struct batch {
     struct proof_set proofs;   /* of the trades and quotes, added by source as it accepted them */
     int64_t duplicates;        /* dropped by dedup while this batch was filled */
     int64_t first_received_ns; /* of the oldest event, for latency; TIME_ABSENT while empty */
-    int64_t clock_ns;          /* the source's clock at the end of the batch: receipt time when replaying */
+    int64_t clock_ns; /* the source's clock at the end of the batch: receipt time when replaying */
     int64_t first_sequence, last_sequence; /* given by the store; 0 before */
 };
 

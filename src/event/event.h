@@ -36,12 +36,12 @@
     X(1H, "1h", 3600)                                                                              \
     X(4H, "4h", 14400)                                                                             \
     X(1D, "1d", 86400)
-#define GAP_KIND_LIST(X) X(IDS, "ids") X(OUTAGE, "outage") X(SHED, "shed") X(HOLE, "hole")
+#define GAP_KIND_LIST(X)  X(IDS, "ids") X(OUTAGE, "outage") X(SHED, "shed") X(HOLE, "hole")
 #define GAP_STATE_LIST(X) X(OPEN, "open") X(REPAIRED, "repaired") X(UNREPAIRABLE, "unrepairable")
 #define DEAD_REASON_LIST(X)                                                                        \
-    X(MALFORMED, "malformed")     /* not the venue's JSON, or a field missing or of a wrong type */ \
-    X(INEXACT, "inexact")         /* a number that we cannot hold exactly */                       \
-    X(UNKNOWN, "unknown")         /* a frame or symbol that we do not know */                      \
+    X(MALFORMED, "malformed") /* not the venue's JSON, or a field missing or of a wrong type */    \
+    X(INEXACT, "inexact")     /* a number that we cannot hold exactly */                           \
+    X(UNKNOWN, "unknown")     /* a frame or symbol that we do not know */                          \
     X(VENUE_ERROR, "venue_error") /* the venue's own error answer, in its words */                 \
     X(CONFLICT, "conflict")       /* an id seen before with other content */                       \
     X(FUTURE, "future")           /* a venue time too far ahead of the receipt */                  \
@@ -88,20 +88,20 @@ int timeframe_of_text(struct str text);
 
 /* A trade. Key: (series, stream, trade_id), or without an id (series, venue_time, price, size, ordinal). */
 struct trade {
-    uint32_t series;        /* venue, exchange, symbol, venue_symbol: see series.h */
-    uint8_t stream;         /* enum stream: TRADE, AGG_TRADE or BLOCK_TRADE */
-    uint8_t side;           /* enum side, of the aggressor */
-    uint8_t origin, kind;   /* enum origin, enum kind */
-    bool has_id;            /* trade_id is the number id, or id_text where that is not empty */
-    bool has_range;         /* first_id and last_id are set (an aggregate covers several) */
-    uint16_t ordinal;       /* n-th identical print on that connection, from 0; only without an id */
-    int64_t id;             /* numeric trade id; 0 where id_text holds it */
+    uint32_t series;      /* venue, exchange, symbol, venue_symbol: see series.h */
+    uint8_t stream;       /* enum stream: TRADE, AGG_TRADE or BLOCK_TRADE */
+    uint8_t side;         /* enum side, of the aggressor */
+    uint8_t origin, kind; /* enum origin, enum kind */
+    bool has_id;          /* trade_id is the number id, or id_text where that is not empty */
+    bool has_range;       /* first_id and last_id are set (an aggregate covers several) */
+    uint16_t ordinal;     /* n-th identical print on that connection, from 0; only without an id */
+    int64_t id;           /* numeric trade id; 0 where id_text holds it */
     int64_t first_id, last_id;
-    struct str id_text;     /* the id as given where it is no canonical int64; in the batch's arena */
+    struct str id_text; /* the id as given where it is no canonical int64; in the batch's arena */
     struct dec price, size;
-    int64_t venue_time_ns;  /* or TIME_ABSENT */
+    int64_t venue_time_ns; /* or TIME_ABSENT */
     int64_t received_ns;
-    int64_t sequence;       /* given by the store; orders events inside one store */
+    int64_t sequence; /* given by the store; orders events inside one store */
 };
 
 struct quote {
@@ -119,9 +119,10 @@ struct gap {
     uint32_t series;
     uint8_t stream, kind, state; /* enum stream, gap_kind, gap_state */
     bool has_ids, has_count;
-    int64_t from_id, to_id;           /* the missing ids, both inclusive */
-    int64_t from_time_ns, to_time_ns; /* venue time of the neighbours (ids), or of the outage window */
-    int64_t missing_count;            /* still missing, where known */
+    int64_t from_id, to_id; /* the missing ids, both inclusive */
+    int64_t from_time_ns,
+        to_time_ns;        /* venue time of the neighbours (ids), or of the outage window */
+    int64_t missing_count; /* still missing, where known */
     int64_t rows_recovered;
     int64_t candles_revised;
     int64_t opened_ns, closed_ns; /* closed: TIME_ABSENT while open */
@@ -134,7 +135,8 @@ struct dead {
     struct str symbol, connection, detail, payload;
     int8_t stream; /* enum stream, or -1 unknown */
     uint8_t reason;
-    int64_t position; /* frame number in the recording, or bytes received on the connection; -1 unknown */
+    int64_t
+        position; /* frame number in the recording, or bytes received on the connection; -1 unknown */
     int64_t received_ns;
     int64_t sequence;
 };
@@ -142,8 +144,8 @@ struct dead {
 /* Candle values are derived: at the lake's scale (10^18), rounded once, half-even. */
 struct candle {
     uint32_t series;
-    uint8_t timeframe; /* enum timeframe */
-    bool complete;     /* false where an open gap overlaps it */
+    uint8_t timeframe;                /* enum timeframe */
+    bool complete;                    /* false where an open gap overlaps it */
     bool has_quote_volume, has_taker; /* taker volumes are unknown as soon as one side is unknown */
     bool has_base_volume;             /* always for ours; venue candles may lack it */
     bool replaces; /* a row of this key may already be in the lake: delete it in the same commit */
@@ -167,10 +169,11 @@ struct venue_candle {
 };
 
 struct instrument {
-    struct str venue, symbol, venue_symbol; /* symbol by the rules of design section 9: BTC-USDT, BTC-USDT-PERP */
-    struct str base, quote, settle;         /* upper case; settle empty for spot */
-    struct str status;                      /* the venue's word */
-    struct dec contract_size;               /* absent for spot */
+    struct str venue, symbol,
+        venue_symbol; /* symbol by the rules of design section 9: BTC-USDT, BTC-USDT-PERP */
+    struct str base, quote, settle; /* upper case; settle empty for spot */
+    struct str status;              /* the venue's word */
+    struct dec contract_size;       /* absent for spot */
     bool inverse;
     int64_t listed_ns, delisted_ns; /* TIME_ABSENT where unknown */
 };

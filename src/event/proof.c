@@ -115,8 +115,7 @@ static uint32_t *find_slot(const struct proof_set *p, uint32_t series, uint8_t s
         uint32_t *slot = &p->slots[i & (p->slot_count - 1)];
         if (*slot == UINT32_MAX) return slot;
         const struct proof *item = &p->items[*slot];
-        if (item->series == series && item->stream == stream && item->minute == minute)
-            return slot;
+        if (item->series == series && item->stream == stream && item->minute == minute) return slot;
     }
 }
 
@@ -146,8 +145,7 @@ void proof_set_add(struct proof_set *p, uint32_t series, uint8_t stream, int64_t
     uint32_t *slot = find_slot(p, series, stream, minute);
     if (*slot == UINT32_MAX) {
         *slot = (uint32_t)p->count;
-        p->items[p->count++] =
-            (struct proof){.series = series, .stream = stream, .minute = minute};
+        p->items[p->count++] = (struct proof){.series = series, .stream = stream, .minute = minute};
     }
     p->items[*slot].count += count;
     p->items[*slot].sum += sum;

@@ -23,9 +23,9 @@ static const int candles_key[] = {CANDLES_venue, CANDLES_symbol, CANDLES_timefra
                                   CANDLES_open_time};
 static const int instruments_key[] = {INSTRUMENTS_venue, INSTRUMENTS_venue_symbol};
 
-#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
-#define SORTED(array) .sort_columns = array, .sort_count = COUNT(array)
-#define KEYED(array) .key_columns = array, .key_count = COUNT(array)
+#define COUNT(array)   (int)(sizeof(array) / sizeof((array)[0]))
+#define SORTED(array)  .sort_columns = array, .sort_count = COUNT(array)
+#define KEYED(array)   .key_columns = array, .key_count = COUNT(array)
 #define COLUMNS(array) .columns = array, .column_count = COUNT(array)
 
 static const struct table tables[TABLE_MAX] = {

@@ -40,15 +40,16 @@ struct table {
     const char *name;
     const struct column *columns; /* field id = index + 1 */
     int column_count;
-    int day_column;             /* index of the column whose day partitions the table, or -1 */
-    const int *sort_columns;    /* indexes, ascending, nulls first */
+    int day_column;          /* index of the column whose day partitions the table, or -1 */
+    const int *sort_columns; /* indexes, ascending, nulls first */
     int sort_count;
-    const int *key_columns; /* tables of one row a key (rows are replaced); key_count 0: append only */
+    const int
+        *key_columns; /* tables of one row a key (rows are replaced); key_count 0: append only */
     int key_count;
 };
 
 const struct table *table_of(enum table_id id);
-const struct table *table_by_name(struct str name); /* NULL */
+const struct table *table_by_name(struct str name);        /* NULL */
 int table_column(const struct table *t, const char *name); /* CHECKs that it exists */
 
 /* Column indexes of the tables, for code that fills rows: TRADES_venue ... */

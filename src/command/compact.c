@@ -1,0 +1,68 @@
+/* compact: small files joined, position deletes applied, by hand. A running program does it itself. */
+#include "command/local.h"
+#include "io/clock.h"
+#include "io/file.h"
+
+#include <stdio.h>
+
+static const struct option options[] = {
+    {"dry-run", NULL, "only tell what would be done"},
+    {NULL, NULL, NULL},
+};
+
+static void tell(void *ctx, const char *line)
+{
+    (void)ctx;
+    fprintf(stderr, "%s\n", line);
+}
+
+static enum err_code rounds(struct invocation *inv, struct lake *lake, int64_t *ret_files,
+                            struct err *e)
+{
+    enum { ROUNDS_MAX = 10000 };
+    bool dry = option_given(inv, "dry-run");
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        int64_t files = 0;
+        TRY(lake_compact(lake, dry, clock_wall_ns(), &files, tell, NULL, e));
+        *ret_files += files;
+        if (files == 0 || dry) break;
+        progress_show("compact: %lld files joined", (long long)*ret_files);
+    }
+    return dry ? ERR_OK : lake_cleanup(lake, clock_wall_ns(), e);
+}
+
+static int compact(struct invocation *inv)
+{
+    struct err e = {0};
+    char catalog[1024], warehouse[1024];
+    struct lake_options o;
+    struct series_table *series = series_new();
+    struct lake *lake = NULL;
+    int lock = -1;
+    int64_t files = 0;
+    enum err_code code = local_lake_options(inv->config, catalog, warehouse, &o, &e);
+    o.series = series;
+    if (code == ERR_OK) code = file_lock(inv->config->data, "compact", &lock, &e);
+    if (code == ERR_OK) code = lake_open(&o, &lake, &e);
+    if (code == ERR_OK) code = rounds(inv, lake, &files, &e);
+    progress_clear();
+    lake_close(lake);
+    series_free(series);
+    file_unlock(lock);
+    if (code != ERR_OK) return command_fail(inv, &e);
+    const char *would = option_given(inv, "dry-run") ? "would be " : "";
+    printf(inv->json ? "{\"files\":%lld}\n" : "%lld files %sjoined\n", (long long)files, would);
+    return 0;
+}
+
+const struct command command_compact = {
+    .name = "compact",
+    .summary = "Joins small data files of the lake and applies position deletes. A running program "
+               "does this\n"
+               "itself; this is for a folder that nobody holds.",
+    .arguments = "",
+    .example = "  ticklake compact --data ./data --dry-run\n  ticklake compact --data ./data",
+    .options = options,
+    .needs_config = true,
+    .run = compact,
+};

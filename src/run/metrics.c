@@ -1,0 +1,106 @@
+/* The counters of every stage, for /metrics, /api/v1/status and `ticklake status`. */
+#include "run/run_internal.h"
+
+void run_status(struct run *r, struct run_status *ret)
+{
+    struct lake_stats lake;
+    struct process_stats process;
+    struct store_stats store = {0};
+    lake_stats(r->lake, &lake);
+    process_stats(r->process, &process);
+    if (r->store) store_stats(r->store, &store);
+    *ret = (struct run_status){
+        .marks = {atomic_load(&r->received), atomic_load(&r->durable), atomic_load(&r->emitted),
+                  atomic_load(&r->committed)},
+        .trades = atomic_load(&r->trades),
+        .quotes = atomic_load(&r->quotes),
+        .dead = atomic_load(&r->dead),
+        .duplicates = atomic_load(&r->duplicates),
+        .candles = process.candles,
+        .late = process.late,
+        .gaps_open = atomic_load(&r->gaps_open),
+        .commits = lake.commits,
+        .conflicts = lake.conflicts,
+        .compactions = lake.compactions,
+        .store_bytes = store.bytes,
+        .buffered_rows = lake.buffered_rows,
+        .last_commit_ns = atomic_load(&r->last_commit_ns),
+        .retries = atomic_load(&r->retries),
+        .revisions = atomic_load(&r->revisions),
+        .failed = run_failed(r),
+    };
+    histogram_read(&r->durable_latency, &ret->durable);
+    histogram_read(&r->visible_latency, &ret->visible);
+}
+
+static void line(struct buf *out, const char *type, const char *name, const char *help,
+                 int64_t value)
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", name, help, name, type, name,
+             (long long)value);
+}
+
+static void source_metrics(const struct source_stats *s, struct buf *out)
+{
+    line(out, "counter", "ticklake_source_frames_total", "Frames received.", s->frames);
+    line(out, "counter", "ticklake_source_received_bytes_total", "Bytes received.", s->bytes);
+    line(out, "counter", "ticklake_source_trades_total", "Trades accepted.", s->trades);
+    line(out, "counter", "ticklake_source_quotes_total", "Quotes accepted.", s->quotes);
+    line(out, "counter", "ticklake_source_duplicates_total", "Events seen before, dropped.",
+         s->duplicates);
+    line(out, "counter", "ticklake_source_dead_total", "Dead letters.", s->dead);
+    line(out, "counter", "ticklake_source_gaps_opened_total", "Gaps opened.", s->gaps_opened);
+    line(out, "counter", "ticklake_source_gaps_closed_total", "Gaps closed.", s->gaps_closed);
+    line(out, "counter", "ticklake_source_connects_total", "Connections made.", s->connects);
+    line(out, "counter", "ticklake_source_venue_errors_total", "Error answers of venues.",
+         s->venue_errors);
+    line(out, "gauge", "ticklake_source_connections", "Connections wanted.", s->connections);
+    line(out, "gauge", "ticklake_source_connections_up", "Connections up.", s->connections_up);
+    line(out, "gauge", "ticklake_source_guessed_symbols", "Symbols mapped without a list.",
+         s->guessed_symbols);
+}
+
+void run_metrics(struct run *r, const struct source_stats *source, struct buf *out)
+{
+    struct run_status s;
+    struct lake_stats lake;
+    struct process_stats process;
+    struct store_stats store = {0};
+    run_status(r, &s);
+    lake_stats(r->lake, &lake);
+    process_stats(r->process, &process);
+    if (r->store) store_stats(r->store, &store);
+    if (source) source_metrics(source, out);
+    line(out, "gauge", "ticklake_source_received_mark", "Events handed to the store.",
+         s.marks.received);
+    line(out, "gauge", "ticklake_store_durable_mark", "Newest durable sequence.", s.marks.durable);
+    line(out, "gauge", "ticklake_process_emitted_mark", "Newest sequence processed.",
+         s.marks.emitted);
+    line(out, "gauge", "ticklake_lake_committed_mark", "Newest sequence in the lake.",
+         s.marks.committed);
+    line(out, "counter", "ticklake_store_rows_total", "Rows written.", store.rows);
+    line(out, "counter", "ticklake_store_batches_total", "Group commits.", store.batches);
+    line(out, "gauge", "ticklake_store_size_bytes", "Size of store.db.", store.bytes);
+    line(out, "counter", "ticklake_process_trades_total", "Trades processed.", process.trades);
+    line(out, "counter", "ticklake_process_late_total", "Trades after their window.", process.late);
+    line(out, "counter", "ticklake_process_candles_total", "Candles emitted.", process.candles);
+    line(out, "gauge", "ticklake_process_open_windows", "Open windows.", process.open_windows);
+    line(out, "counter", "ticklake_process_revisions_total", "Candles replaced.", s.revisions);
+    line(out, "counter", "ticklake_lake_commits_total", "Commits.", lake.commits);
+    line(out, "counter", "ticklake_lake_conflicts_total", "Commits rebuilt on another writer's.",
+         lake.conflicts);
+    line(out, "counter", "ticklake_lake_rows_total", "Rows written.", lake.rows);
+    line(out, "counter", "ticklake_lake_written_bytes_total", "Bytes written.", lake.bytes_written);
+    line(out, "counter", "ticklake_lake_compactions_total", "Compactions.", lake.compactions);
+    line(out, "counter", "ticklake_lake_files_removed_total", "Files removed.", lake.files_removed);
+    line(out, "gauge", "ticklake_lake_buffered_rows", "Rows that wait for a commit.",
+         lake.buffered_rows);
+    line(out, "gauge", "ticklake_lake_last_commit_seconds", "Time of the newest commit.",
+         s.last_commit_ns / NS_PER_S);
+    line(out, "gauge", "ticklake_audit_gaps_open", "Open gaps.", s.gaps_open);
+    line(out, "counter", "ticklake_run_retries_total", "Retries after outages.", s.retries);
+    histogram_metrics(&r->durable_latency, "ticklake_store_durable_latency_seconds",
+                      "From the receipt of a batch's first event until it is durable.", out);
+    histogram_metrics(&r->visible_latency, "ticklake_lake_visible_latency_seconds",
+                      "From the receipt of a batch's first event until it is in the lake.", out);
+}

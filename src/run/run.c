@@ -1,0 +1,209 @@
+#include "run/run_internal.h"
+
+#include "io/clock.h"
+#include "io/file.h"
+#include "run/revise.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BATCH_TEXT_PER_EVENT = 512, BATCH_TEXT_LEAST = 16 << 20 };
+
+void run_fail(struct run *r, const struct err *e)
+{
+    pthread_mutex_lock(&r->failure_lock);
+    bool first = !atomic_load(&r->failed);
+    if (first) r->failure = *e;
+    atomic_store(&r->failed, true);
+    pthread_mutex_unlock(&r->failure_lock);
+    if (!first) return;
+    if (r->options.on_failure) r->options.on_failure(r->options.ctx);
+    ring_close(r->to_store);
+    ring_close(r->to_lake);
+}
+
+bool run_failed(const struct run *r) { return atomic_load(&((struct run *)(uintptr_t)r)->failed); }
+
+bool run_wait_retry(struct run *r, const char *stage, const struct err *e, int attempt)
+{
+    enum { FIRST_MS = 100, CAP_MS = 5000, STEP_MS = 50 };
+    int64_t pause_ms = attempt >= 6 ? CAP_MS : (int64_t)FIRST_MS << attempt;
+    atomic_fetch_add(&r->retries, 1);
+    LOG(WARN, stage, "trying again", LOG_STR("error", err_name(e->code)), LOG_STR("what", e->text),
+        LOG_I64("attempt", attempt + 1), LOG_I64("pause_ms", pause_ms));
+    for (int64_t waited = 0; waited < pause_ms && !run_failed(r); waited += STEP_MS)
+        clock_sleep_ns(STEP_MS * NS_PER_MS);
+    return !run_failed(r);
+}
+
+static enum err_code open_lake(struct run *r, struct err *e)
+{
+    const struct config *c = r->options.config;
+    char catalog[PATH_LIMIT], lake[PATH_LIMIT], absolute[PATH_LIMIT];
+    config_path(c, "catalog.db", catalog, sizeof catalog);
+    config_path(c, "lake", lake, sizeof lake);
+    TRY(file_make_folders(lake, e));
+    if (!realpath(lake, absolute)) return ERR(e, ERR_DISK, "%s: cannot be resolved", lake);
+    struct lake_options o = {
+        .catalog_path = catalog,
+        .warehouse = absolute,
+        .series = r->series,
+        .snapshots_keep = (int32_t)c->lake.snapshots_keep,
+        .metadata_keep = (int32_t)c->lake.metadata_keep,
+        .grace_ns = c->lake.grace_minutes * NS_PER_MINUTE,
+        .target_file_bytes = c->lake.target_file_mb << 20,
+        .compact_files = (int32_t)c->lake.compact_files,
+        .buffer_rows_max = c->lake.commit_rows * 2 + c->source.batch_events,
+    };
+    return lake_open(&o, &r->lake, e);
+}
+
+static enum err_code open_store(struct run *r, struct err *e)
+{
+    const struct config *c = r->options.config;
+    char path[PATH_LIMIT];
+    config_path(c, "store.db", path, sizeof path);
+    struct store_options o = {
+        .path = path,
+        .series = r->series,
+        .bytes_max = (uint64_t)c->store.max_mb << 20,
+    };
+    TRY(store_open(&o, &r->store, e));
+    TRY(store_tail_open(&o, &r->tail, e));
+    const struct store_state *s = store_state(r->store);
+    r->past = (struct source_past){
+        .dedup = s->dedup,
+        .dedup_count = s->dedup_count,
+        .positions = s->positions,
+        .position_count = s->position_count,
+        .open_gaps = s->open_gaps,
+        .open_gap_count = s->open_gap_count,
+        .next_gap_id = s->next_gap_id,
+        .last_received_ns = s->last_received_ns,
+        .instruments = s->instruments,
+        .instrument_count = s->instrument_count,
+    };
+    atomic_store(&r->durable, s->last_sequence);
+    atomic_store(&r->received, s->last_sequence);
+    atomic_store(&r->gaps_open, (int64_t)s->open_gap_count);
+    return ERR_OK;
+}
+
+static enum err_code open_parts(struct run *r, struct err *e)
+{
+    const struct config *c = r->options.config;
+    TRY(file_make_folders(c->data, e));
+    TRY(file_lock(c->data, r->options.command, &r->lock_fd, e));
+    if (!r->options.without_store)
+        TRY(open_store(r, e));
+    else
+        r->past = (struct source_past){.next_gap_id = 1, .last_received_ns = TIME_ABSENT};
+    TRY(open_lake(r, e));
+    struct process_options p = {
+        .series = r->series,
+        .lateness_ns = c->process.lateness_ms * NS_PER_MS,
+        .tick_limit_ns = c->process.quiet_ms * NS_PER_MS,
+        .tapes_max = (uint32_t)c->process.tapes_max,
+    };
+    r->process = process_new(&p);
+    r->revise = revise_new(r->series, r->lake, r->process);
+    return run_restore(r, e);
+}
+
+enum err_code run_open(const struct run_options *o, struct run **ret, struct err *e)
+{
+    struct run *r = calloc(1, sizeof *r);
+    CHECK(r != NULL);
+    r->options = *o;
+    r->lock_fd = -1;
+    pthread_mutex_init(&r->failure_lock, NULL);
+    r->series = series_new();
+    const struct config *c = o->config;
+    size_t events = (size_t)c->source.batch_events;
+    size_t text = events * BATCH_TEXT_PER_EVENT;
+    if (text < BATCH_TEXT_LEAST) text = BATCH_TEXT_LEAST;
+    r->pool = batch_pool_new((size_t)c->source.batches, events, text);
+    r->tail_pool = batch_pool_new(1, events, text);
+    r->to_store = ring_new(RING_BATCHES);
+    r->to_lake = ring_new(RING_BATCHES);
+    enum err_code code = open_parts(r, e);
+    if (code != ERR_OK) {
+        run_close(r);
+        return code;
+    }
+    *ret = r;
+    return ERR_OK;
+}
+
+const struct source_past *run_past(const struct run *r) { return &r->past; }
+struct series_table *run_series(struct run *r) { return r->series; }
+struct batch_pool *run_pool(struct run *r) { return r->pool; }
+
+enum err_code run_start(struct run *r, struct err *e)
+{
+    if (pthread_create(&r->store_thread, NULL, run_store_thread, r) != 0 ||
+        pthread_create(&r->lake_thread, NULL, run_lake_thread, r) != 0)
+        return ERR(e, ERR_INTERNAL, "cannot start threads; is the process limit reached?");
+    r->started = true;
+    return ERR_OK;
+}
+
+enum err_code run_push(void *run, struct batch *b, struct err *e)
+{
+    struct run *r = run;
+    atomic_fetch_add(&r->received, b->event_count ? (int64_t)b->event_count : 1);
+    atomic_fetch_add(&r->trades, (int64_t)b->trade_count);
+    atomic_fetch_add(&r->quotes, (int64_t)b->quote_count);
+    atomic_fetch_add(&r->dead, (int64_t)b->dead_count);
+    atomic_fetch_add(&r->duplicates, b->duplicates);
+    while (!ring_push(r->to_store, b, 200)) {
+        if (!run_failed(r)) continue;
+        batch_put(b);
+        return ERR(e, ERR_STOPPED, "the pipeline stopped");
+    }
+    return ERR_OK;
+}
+
+enum err_code run_drain(struct run *r, bool finish, struct err *e)
+{
+    atomic_store(&r->finish, finish);
+    ring_close(r->to_store);
+    if (r->started) {
+        pthread_join(r->store_thread, NULL);
+        pthread_join(r->lake_thread, NULL);
+        r->started = false;
+    }
+    if (!run_failed(r)) return ERR_OK;
+    if (e) *e = r->failure;
+    return r->failure.code;
+}
+
+static void empty_ring(struct ring *ring)
+{
+    if (!ring) return;
+    for (struct batch *b; (b = ring_pop(ring, 0)) != NULL;) batch_put(b);
+    ring_free(ring);
+}
+
+struct run *run_close(struct run *r)
+{
+    if (!r) return NULL;
+    struct err ignored;
+    if (r->started && run_drain(r, false, &ignored) != ERR_OK) {
+        /* The cause was returned by run_drain or logged where it happened. */
+    }
+    empty_ring(r->to_store);
+    empty_ring(r->to_lake);
+    revise_free(r->revise);
+    process_free(r->process);
+    lake_close(r->lake);
+    store_tail_close(r->tail);
+    store_close(r->store);
+    batch_pool_free(r->pool);
+    batch_pool_free(r->tail_pool);
+    series_free(r->series);
+    file_unlock(r->lock_fd);
+    pthread_mutex_destroy(&r->failure_lock);
+    free(r);
+    return NULL;
+}

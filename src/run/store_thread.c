@@ -1,0 +1,88 @@
+/* The store thread: makes each batch durable, then hands it on. */
+#include "run/run_internal.h"
+
+#include "io/clock.h"
+
+enum { IDLE_MS = 500, RETAIN_EVERY_S = 5 };
+
+/* Without a store the batches are only numbered; for the bench of what durability costs. */
+static enum err_code append(struct run *r, struct batch *b, struct err *e)
+{
+    if (r->store) return store_append(r->store, b, e);
+    batch_number(b, atomic_load(&r->durable) + 1);
+    return ERR_OK;
+}
+
+static bool append_until_durable(struct run *r, struct batch *b)
+{
+    for (int attempt = 0;; attempt++) {
+        struct err e = {0};
+        enum err_code code = append(r, b, &e);
+        if (code == ERR_OK) return true;
+        if (err_action(code) != ACT_RETRY) {
+            run_fail(r, &e);
+            return false;
+        }
+        if (!run_wait_retry(r, "store", &e, attempt)) return false;
+    }
+}
+
+/* Rows go only below everything that may still be read again: the lake's position and the open windows' first trade. */
+static void retain(struct run *r)
+{
+    int64_t hours = r->options.config->store.retention_hours;
+    if (!r->store || hours == 0) return;
+    struct err e = {0};
+    bool more = false;
+    enum err_code code = store_retain(r->store, atomic_load(&r->keep_from),
+                                      clock_wall_ns() - hours * NS_PER_HOUR, &more, &e);
+    if (code != ERR_OK) log_error("store", "retention", &e);
+}
+
+static void count_gaps(struct run *r, const struct batch *b)
+{
+    for (size_t i = 0; i < b->gap_count; i++) {
+        bool opened = b->gaps[i].state == GAP_STATE_OPEN;
+        /* The same gap may be told again while open; the first telling has nothing recovered and no close. */
+        if (opened && b->gaps[i].opened_ns == b->clock_ns) atomic_fetch_add(&r->gaps_open, 1);
+        if (!opened) atomic_fetch_sub(&r->gaps_open, 1);
+    }
+}
+
+static void hand_on(struct run *r, struct batch *b)
+{
+    bool replaying = r->options.replaying || !r->store;
+    while (!ring_push(r->to_lake, b, replaying ? 200 : 0)) {
+        if (replaying && !run_failed(r)) continue;
+        batch_put(b); /* durable: the lake thread reads it from the tail */
+        return;
+    }
+}
+
+void *run_store_thread(void *run)
+{
+    struct run *r = run;
+    int64_t retained_at = clock_mono_ns();
+    for (;;) {
+        struct batch *b = ring_pop(r->to_store, IDLE_MS);
+        if (!b && ring_is_closed(r->to_store)) break;
+        if (b) {
+            if (!append_until_durable(r, b)) {
+                batch_put(b);
+                break;
+            }
+            atomic_store(&r->durable, b->last_sequence);
+            count_gaps(r, b);
+            if (b->first_received_ns != TIME_ABSENT && !r->options.replaying)
+                histogram_add(&r->durable_latency, clock_wall_ns() - b->first_received_ns);
+            if (r->options.live_event) r->options.live_event(r->options.ctx, b);
+            hand_on(r, b);
+        }
+        if (clock_mono_ns() - retained_at > RETAIN_EVERY_S * NS_PER_S) {
+            retain(r);
+            retained_at = clock_mono_ns();
+        }
+    }
+    ring_close(r->to_lake);
+    return NULL;
+}
