@@ -31,12 +31,12 @@ enum recording_kind {
 
 struct recording_item {
     enum recording_kind kind;
-    int64_t number;       /* of this item in the file, from 1 */
-    int64_t received_ns;  /* the recording's receive time, or TIME_ABSENT where it has none */
-    struct str venue;     /* our venue name ("binance"), or empty when unknown */
+    int64_t number;        /* of this item in the file, from 1; damaged places count too */
+    int64_t received_ns;   /* the recording's receive time, or TIME_ABSENT where it has none */
+    struct str venue;      /* our venue name ("binance"), or empty when unknown */
     struct str connection; /* stable name of the connection inside the recording */
     struct str url;
-    char *bytes;          /* FRAME, SENT, REST; VENUE_PADDING writable zero bytes behind */
+    char *bytes; /* FRAME, SENT, REST; VENUE_PADDING writable zero bytes behind */
     size_t len;
     struct str venue_symbol; /* TRADE, CANDLE */
     struct trade trade;      /* series unset */
@@ -48,10 +48,16 @@ struct recording;
 enum err_code recording_open(const char *path, struct str venue_hint, struct recording **ret,
                              struct err *e) MUST_USE;
 struct recording *recording_close(struct recording *r); /* NULL allowed, returns NULL */
-/* ERR_OK; ERR_NOT_FOUND at the end; ERR_CORRUPT / ERR_PARSE for a damaged place (call again to go on). */
-enum err_code recording_next(struct recording *r, struct recording_item *ret, struct err *e) MUST_USE;
+/* ERR_OK; ERR_NOT_FOUND at the end; ERR_CORRUPT / ERR_PARSE for a damaged place (call again to go on): ret->bytes then
+ * holds what is known of it (may be empty), and it counts as an item in ret->number. */
+enum err_code recording_next(struct recording *r, struct recording_item *ret,
+                             struct err *e) MUST_USE;
 const char *recording_format(const struct recording *r); /* "hftbacktest" */
-/* Name of the content, equal wherever the file lies: base name, size and hash of its first and last 64 KiB. */
+const char *recording_path(const struct recording *r);
+/* A connection of the same name in another file of this format is the same connection (our own segments). */
+bool recording_connections_span(const struct recording *r);
+/* Name of the content, equal wherever the file lies: base name, size, and a hash of the packed bytes (of the first and last
+ * 64 KiB alone where the file is larger than 8 MiB). */
 const char *recording_identity(const struct recording *r);
 /* Position read so far and size, in compressed bytes, for progress. */
 void recording_progress(const struct recording *r, uint64_t *ret_done, uint64_t *ret_size);
@@ -64,6 +70,8 @@ enum err_code recording_set_open(const char *const *paths, size_t count, struct 
                                  void (*skipped)(void *ctx, const char *path, const char *why),
                                  void *ctx, struct recording_set **ret, struct err *e) MUST_USE;
 struct recording_set *recording_set_close(struct recording_set *s);
+/* Leaves a member out, as if it were at its end already; before the first recording_set_next. */
+void recording_set_leave_out(struct recording_set *s, size_t index);
 size_t recording_set_count(const struct recording_set *s);
 struct recording *recording_set_member(struct recording_set *s, size_t index);
 /* Like recording_next; also tells which member it came from. */
@@ -73,17 +81,18 @@ void recording_set_progress(const struct recording_set *s, uint64_t *ret_done, u
 
 struct recording_writer;
 struct recording_writer_options {
-    const char *folder;       /* frames/ in the data folder */
-    uint64_t segment_bytes;   /* rotate at this size (compressed) */
-    int64_t segment_ns;       /* and at this age */
-    int64_t retention_ns;     /* remove older segments; 0 keeps all */
+    const char *folder;     /* frames/ in the data folder */
+    uint64_t segment_bytes; /* rotate at this size (compressed) */
+    int64_t segment_ns;     /* and at this age */
+    int64_t retention_ns;   /* remove older segments; 0 keeps all */
 };
 enum err_code recording_writer_open(const struct recording_writer_options *o,
                                     struct recording_writer **ret, struct err *e) MUST_USE;
 /* kind FRAME, SENT, CONNECT, CLOSED or REST. Buffered; recording_writer_flush makes it durable. */
 enum err_code recording_writer_add(struct recording_writer *w, const struct recording_item *item,
                                    struct err *e) MUST_USE;
-enum err_code recording_writer_flush(struct recording_writer *w, int64_t now_ns, struct err *e) MUST_USE;
+enum err_code recording_writer_flush(struct recording_writer *w, int64_t now_ns,
+                                     struct err *e) MUST_USE;
 enum err_code recording_writer_close(struct recording_writer *w, struct err *e) MUST_USE;
 
 #endif

@@ -21,7 +21,8 @@
 
 enum {
     CORE_PAYLOAD_MAX = 64 << 10, /* more raw bytes are cut, and the detail says so */
-    CORE_PAYLOADS_MAX = 16, /* a frame with more refused events keeps its bytes with the first ones only */
+    CORE_PAYLOADS_MAX =
+        16, /* a frame with more refused events keeps its bytes with the first ones only */
 };
 
 struct core;
@@ -48,8 +49,10 @@ struct core_input {
     const char *bytes; /* not changed; needs no padding */
     size_t len;
     int64_t received_ns; /* TIME_ABSENT: the recording has none, and events get the venue's time */
-    int64_t position;    /* for dead letters: number of the frame in the recording, bytes on the connection; -1 */
-    uint8_t origin;      /* enum origin of the events: usually options.origin; REPAIRED for repair's answers */
+    int64_t
+        position; /* for dead letters: number of the frame in the recording, bytes on the connection; -1 */
+    uint8_t
+        origin; /* enum origin of the events: usually options.origin; REPAIRED for repair's answers */
 };
 
 /* What the caller has to know of a frame; valid until the next call. */
@@ -57,7 +60,7 @@ struct core_result {
     enum frame_class class;
     struct str error, error_symbol; /* FRAME_ERROR */
     bool error_is_refusal;
-    struct str reply; /* not empty: send it now */
+    struct str reply;               /* not empty: send it now */
     size_t trades, quotes, refused; /* new trades, quotes, dead letters that came of it */
 };
 enum err_code core_frame(struct core *c, const struct core_input *in, struct core_result *ret,
@@ -85,8 +88,8 @@ struct core_dead {
 enum err_code core_dead(struct core *c, const struct core_input *in, const struct core_dead *d,
                         struct err *e) MUST_USE;
 /* A window in which a tape was not heard; see dedup_outage. */
-enum err_code core_outage(struct core *c, uint32_t series, uint8_t stream, int64_t from_ns, int64_t to_ns,
-                          struct str cause, struct err *e) MUST_USE;
+enum err_code core_outage(struct core *c, uint32_t series, uint8_t stream, int64_t from_ns,
+                          int64_t to_ns, struct str cause, struct err *e) MUST_USE;
 
 /* Where an input stands: travels with the batch that is being filled. Call it behind core_frame, never before. */
 uint32_t core_position_slot(struct core *c, struct str name); /* finds or adds */
@@ -107,7 +110,8 @@ enum err_code core_finish(struct core *c, bool at_end, struct err *e) MUST_USE;
  * them: how a resumed replay walks over what is durable already. Interval sets are not fed: theirs is stored. */
 void core_skip(struct core *c, bool on);
 
-struct source_stats *core_counters(struct core *c); /* for the caller's own counts: connects, connections_up */
+struct source_stats *
+core_counters(struct core *c); /* for the caller's own counts: connects, connections_up */
 void core_stats(const struct core *c, struct source_stats *ret);
 
 #endif
