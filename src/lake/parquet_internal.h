@@ -122,9 +122,8 @@ int bits_for(uint64_t v); /* 0 for 0 */
 
 bool decode_varint(const uint8_t **p, const uint8_t *end, uint64_t *ret);
 bool decode_hybrid(struct str in, int width, uint32_t *values, size_t n);
-/* *ret_used (may be NULL): bytes consumed. The encoded count must be at least n. */
+/* *ret_used (may be NULL): bytes consumed. The encoded count must be n. */
 bool decode_delta(struct str in, int64_t *values, size_t n, size_t *ret_used);
-/* The number of values that a DELTA_BINARY_PACKED run says it holds. */
 bool decode_plain_longs(struct str in, int64_t *values, size_t n, int bytes);
 bool decode_plain_decimals(struct str in, i128 *values, size_t n, int bytes);
 bool decode_plain_booleans(struct str in, uint8_t *values, size_t n);
