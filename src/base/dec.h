@@ -6,7 +6,7 @@
  * Normal form  no trailing zeros, zero is {0, 0}; dec_parse always yields it, so equal values are equal
  *              bytes of digits and scale. dec_absent() marks an absent value (a quote's missing side).
  * dec_i128     the lake's decimal(38,18): the value times 10^18 in 128 bits.
- * Wide sums    products and sums that outgrow 128 bits use struct wide (256 bits, checked) in dec_wide_*.
+ * Wide sums    products and sums that outgrow 128 bits use struct wide (256 bits, checked): wide_*, in wide.c.
  */
 #ifndef TICKLAKE_BASE_DEC_H
 #define TICKLAKE_BASE_DEC_H
@@ -50,7 +50,8 @@ enum err_code dec_parse_lake(struct str token,
 int64_t dec_pow10_i64(int n);
 u128 dec_pow10_u128(int n);
 
-/* An exact sum of products (price * size) at scale 36, 256 bits: holds any sum of fewer than 2^60 products. */
+/* An exact sum of products (price * size) at scale 36 in 256 bits: 18 digits times 18 digits take 240 of them, so 50,000 of
+ * the largest products fit, and 10^20 usual ones. A sum past that stays at the largest value, which wide_to_lake refuses. */
 struct wide {
     uint64_t limb[4]; /* two's complement, least significant first */
 };
@@ -58,6 +59,8 @@ struct wide wide_zero(void);
 void wide_add(struct wide *sum, const struct wide *more);
 void wide_add_product(struct wide *sum, struct dec a, struct dec b);
 void wide_add_dec(struct wide *sum, struct dec a); /* at scale 36 as well */
+/* Adds value * 10^-scale, 0 <= scale <= 36: a partial sum kept in 128 bits, or a value in the lake's form (scale 18). */
+void wide_add_scaled(struct wide *sum, i128 value, int scale);
 int wide_cmp(const struct wide *a, const struct wide *b);
 bool wide_is_zero(const struct wide *a);
 /* Rounded once, half-even, from scale 36 to the lake's 18; ERR_INEXACT past 38 digits. */
