@@ -79,8 +79,6 @@ struct recording {
 /* Over bytes in memory, which must outlive it: for the fuzzer and tests. */
 enum err_code recording_open_bytes(const char *name, struct str bytes, struct str venue_hint,
                                    struct recording **ret, struct err *e) MUST_USE;
-/* Releases file, window and state; the next recording_next begins at the first item again. For big sets. */
-void recording_park(struct recording *r);
 
 /* "PATH: line N: ..." */
 enum err_code damaged_line(const struct recording *r, struct err *e, enum err_code code,

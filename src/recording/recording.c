@@ -153,7 +153,7 @@ enum err_code recording_open_bytes(const char *name, struct str bytes, struct st
     return open_recording(name, bytes, venue_hint, ret, e);
 }
 
-void recording_park(struct recording *r)
+void recording_rewind(struct recording *r)
 {
     if (r->format && r->format->close) r->format->close(r);
     r->state = NULL;
@@ -164,7 +164,7 @@ void recording_park(struct recording *r)
 struct recording *recording_close(struct recording *r)
 {
     if (!r) return NULL;
-    recording_park(r);
+    recording_rewind(r);
     free(r);
     return NULL;
 }

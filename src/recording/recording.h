@@ -19,6 +19,8 @@
 #include "base/buf.h"
 #include "event/event.h"
 
+enum { RECORDING_REST_MAX = 64 << 20 }; /* bytes of a REST answer */
+
 enum recording_kind {
     RECORDING_FRAME,   /* a received WebSocket frame */
     RECORDING_SENT,    /* a frame the client sent */
@@ -56,6 +58,8 @@ const char *recording_format(const struct recording *r); /* "hftbacktest" */
 const char *recording_path(const struct recording *r);
 /* A connection of the same name in another file of this format is the same connection (our own segments). */
 bool recording_connections_span(const struct recording *r);
+/* The next recording_next begins at the first item again; file and window are released meanwhile. */
+void recording_rewind(struct recording *r);
 /* Name of the content, equal wherever the file lies: base name, size, and a hash of the packed bytes (of the first and last
  * 64 KiB alone where the file is larger than 8 MiB). */
 const char *recording_identity(const struct recording *r);
@@ -70,6 +74,8 @@ enum err_code recording_set_open(const char *const *paths, size_t count, struct 
                                  void (*skipped)(void *ctx, const char *path, const char *why),
                                  void *ctx, struct recording_set **ret, struct err *e) MUST_USE;
 struct recording_set *recording_set_close(struct recording_set *s);
+/* A member whose last item was handed out and whose end was met since the last call; false: none (more). */
+bool recording_set_ended(struct recording_set *s, size_t *ret_member);
 /* Leaves a member out, as if it were at its end already; before the first recording_set_next. */
 void recording_set_leave_out(struct recording_set *s, size_t index);
 size_t recording_set_count(const struct recording_set *s);

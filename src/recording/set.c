@@ -24,6 +24,8 @@ struct recording_set {
     size_t count, cap;
     size_t *heap; /* of members that have an item, least (key, index) first */
     size_t heap_count;
+    size_t *ended; /* members whose end was met and not yet told */
+    size_t ended_count;
     size_t current; /* member whose item was handed out and must be moved on first, or SIZE_MAX */
     bool started;
     uint64_t done, size; /* packed bytes of members that are at their end */
@@ -57,6 +59,8 @@ static enum err_code add_entry(void *ctx, const char *name, bool is_folder, stru
 
 static void skip(struct collect *c, const char *path, const char *why)
 {
+    size_t n = strlen(path);
+    if (strncmp(why, path, n) == 0 && why[n] == ':' && why[n + 1] == ' ') why += n + 2;
     if (c->skipped) c->skipped(c->ctx, path, why);
 }
 
@@ -89,7 +93,7 @@ static enum err_code add_file(struct collect *c, const char *path, bool named, s
         CHECK(s->members != NULL);
     }
     map_put(&s->known, str_of(recording_identity(r)), (uint32_t)s->count);
-    if (s->count >= OPEN_MAX) recording_park(r);
+    if (s->count >= OPEN_MAX) recording_rewind(r);
     s->size += r->packed_size;
     s->members[s->count++] = (struct member){.recording = r, .key = INT64_MIN};
     return ERR_OK;
@@ -130,7 +134,8 @@ enum err_code recording_set_open(const char *const *paths, size_t count, struct 
         return code;
     }
     s->heap = calloc(s->count, sizeof *s->heap);
-    CHECK(s->heap != NULL);
+    s->ended = calloc(s->count, sizeof *s->ended);
+    CHECK(s->heap != NULL && s->ended != NULL);
     *ret = s;
     return ERR_OK;
 }
@@ -142,6 +147,7 @@ struct recording_set *recording_set_close(struct recording_set *s)
     map_free(&s->known);
     free(s->members);
     free(s->heap);
+    free(s->ended);
     free(s);
     return NULL;
 }
@@ -154,12 +160,19 @@ struct recording *recording_set_member(struct recording_set *s, size_t index)
     return s->members[index].recording;
 }
 
+bool recording_set_ended(struct recording_set *s, size_t *ret_member)
+{
+    if (s->ended_count == 0) return false;
+    *ret_member = s->ended[--s->ended_count];
+    return true;
+}
+
 void recording_set_leave_out(struct recording_set *s, size_t index)
 {
     CHECK(index < s->count && !s->started);
     s->members[index].left_out = true;
     s->done += s->members[index].recording->packed_size;
-    recording_park(s->members[index].recording);
+    recording_rewind(s->members[index].recording);
 }
 
 static bool before(const struct recording_set *s, size_t a, size_t b)
@@ -188,7 +201,8 @@ static bool load(struct recording_set *s, struct member *m)
     m->code = recording_next(m->recording, &m->item, &m->err);
     if (m->code == ERR_NOT_FOUND) {
         s->done += m->recording->packed_size;
-        recording_park(m->recording);
+        s->ended[s->ended_count++] = (size_t)(m - s->members);
+        recording_rewind(m->recording);
         return false;
     }
     if (m->item.received_ns != TIME_ABSENT) m->key = m->item.received_ns;
@@ -203,7 +217,7 @@ static void start(struct recording_set *s)
         if (m->left_out || !load(s, m)) continue;
         s->heap[s->heap_count++] = i;
         if (i < OPEN_MAX) continue;
-        recording_park(m->recording);
+        recording_rewind(m->recording);
         m->parked = true;
     }
     for (size_t i = s->heap_count / 2; i-- > 0;) sift_down(s, i);

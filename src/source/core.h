@@ -8,7 +8,7 @@
  * Errors    a call fails only when push, or the deduplication's state, does; bad input never makes it fail.
  * Frames    are never split over two batches, unless one alone exceeds an empty batch: the batch is pushed on before a
  *           frame that does not fit. So a position (core_position) always stands between two whole frames.
- * Clock     receipt times, never backwards. Gaps are looked for when the clock passes a tick, not when a batch is cut: the
+ * Clock     receipt times, never backwards; every call with an input moves it by itself. Gaps are looked for when the clock passes a tick, not when a batch is cut: the
  *           order of events does not depend on the cuts, nor on where a run was interrupted.
  * Threads   one; core_stats from any.
  * Limits    VENUE_FRAME_MAX a frame, CORE_PAYLOAD_MAX raw bytes a dead letter, CORE_PAYLOADS_MAX copies of them a frame.
@@ -20,6 +20,7 @@
 #include "source/source.h"
 
 enum {
+    CORE_STOP_WAIT_MS = 5000,
     CORE_PAYLOAD_MAX = 64 << 10, /* more raw bytes are cut, and the detail says so */
     CORE_PAYLOADS_MAX =
         16, /* a frame with more refused events keeps its bytes with the first ones only */
@@ -93,22 +94,29 @@ enum err_code core_outage(struct core *c, uint32_t series, uint8_t stream, int64
 
 /* Where an input stands: travels with the batch that is being filled. Call it behind core_frame, never before. */
 uint32_t core_position_slot(struct core *c, struct str name); /* finds or adds */
-void core_position(struct core *c, uint32_t slot, int64_t frames, bool done);
+enum err_code core_position(struct core *c, uint32_t slot, int64_t frames, bool done,
+                            struct err *e) MUST_USE;
 /* What is known of it: what the past said, or what was set since; false and {0, false} where nothing is. */
 bool core_position_known(const struct core *c, uint32_t slot, int64_t *ret_frames, bool *ret_done);
 
-/* The receipt clock: looks for gaps that are due. Going backwards is ignored. */
+/* The receipt clock, for times without frames: looks for gaps that are due. Going backwards is ignored. */
 enum err_code core_clock(struct core *c, int64_t now_ns, struct err *e) MUST_USE;
 /* Pushes a batch that is older than options.batch_ms by the monotonic clock; cheap to call often. */
 enum err_code core_age(struct core *c, int64_t mono_ns, struct err *e) MUST_USE;
 /* Pushes what there is; nothing where there is nothing. */
 enum err_code core_push(struct core *c, struct err *e) MUST_USE;
-/* The end: gaps still in their grace are opened (at_end), then what there is is pushed. */
+/* The end of all input: gaps still in their grace are opened. Nothing is pushed: set the last positions and do that. */
+enum err_code core_gaps_at_end(struct core *c, struct err *e) MUST_USE;
+/* The end of a live run, which goes on later: core_gaps_at_end where at_end, then core_push. */
 enum err_code core_finish(struct core *c, bool at_end, struct err *e) MUST_USE;
 
 /* While on, frames are decoded to rebuild sessions, symbols, and the window of id-less keys, and nothing else comes of
  * them: how a resumed replay walks over what is durable already. Interval sets are not fed: theirs is stored. */
 void core_skip(struct core *c, bool on);
+
+/* From any thread: a wait for a free batch ends after CORE_STOP_WAIT_MS more with ERR_STOPPED, so that a pipeline that stands
+ * still cannot hold the source for ever. Everything else goes on: the caller stops by itself. */
+void core_stop(struct core *c);
 
 struct source_stats *
 core_counters(struct core *c); /* for the caller's own counts: connects, connections_up */
