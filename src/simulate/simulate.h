@@ -22,29 +22,31 @@ struct simulate_faults { /* one in N events; 0: never */
     int64_t late_ms;          /* how late */
 };
 struct simulate_options {
-    const char *bind;             /* 127.0.0.1 */
-    int port;                     /* 0: any free */
-    const char *const *venues;    /* names; NULL: all four families */
+    const char *bind;          /* 127.0.0.1 */
+    int port;                  /* 0: any free */
+    const char *const *venues; /* names; NULL: all four families */
     size_t venue_count;
-    const char *const *recordings; /* paths; their venues are served from them instead of the generator */
+    const char *const
+        *recordings; /* paths; their venues are served from them instead of the generator */
     size_t recording_count;
-    double speed;                 /* of recordings; exact: pacing only */
-    bool retime;                  /* shift recorded venue times so that the first is now */
-    int32_t symbols;              /* generated, per venue */
-    int32_t rate;                 /* generated trades a second in all */
+    double speed;    /* of recordings; exact: pacing only */
+    bool retime;     /* shift recorded venue times so that the first is now */
+    int32_t symbols; /* generated, per venue */
+    int32_t rate;    /* generated trades a second in all */
     int32_t quotes_per_trade;
     uint64_t seed;
-    int64_t seconds, trades;      /* end after; 0: no limit */
+    int64_t seconds, trades; /* end after; 0: no limit */
     struct simulate_faults faults;
     void (*notice)(void *ctx, const char *venue, const char *what, const char *detail);
     void *ctx;
 };
 
 struct simulate;
-enum err_code simulate_open(const struct simulate_options *o, struct simulate **ret, struct err *e) MUST_USE;
+enum err_code simulate_open(const struct simulate_options *o, struct simulate **ret,
+                            struct err *e) MUST_USE;
 int simulate_port(const struct simulate *s);
 enum err_code simulate_run(struct simulate *s, struct err *e) MUST_USE;
-void simulate_stop(struct simulate *s); /* any thread, and signal-safe */
+void simulate_stop(struct simulate *s);                           /* any thread, and signal-safe */
 void simulate_report(const struct simulate *s, struct buf *json); /* after run */
 struct simulate *simulate_close(struct simulate *s);
 
