@@ -25,7 +25,7 @@ enum { LAKE_VERSION = 1 };
 struct lake_options {
     const char *catalog_path;    /* .../catalog.db */
     const char *warehouse;       /* absolute folder of the warehouse: .../lake; written as file:///... */
-    const struct series_table *series;
+    struct series_table *series; /* names that reading finds are added */
     int32_t snapshots_keep;      /* newest snapshots kept in the metadata */
     int32_t metadata_keep;       /* metadata JSON files kept */
     int64_t grace_ns;            /* removed files stay on disk this long for running readers */
@@ -38,6 +38,7 @@ struct lake_options {
 struct lake_stats {
     int64_t commits, rows, files_written, bytes_written, commit_ns_total, commit_ns_max;
     int64_t conflicts, compactions, files_removed, position, buffered_rows;
+    int64_t unreadable_files; /* delete files of other writers that we cannot read */
 };
 
 struct lake;
@@ -76,6 +77,8 @@ enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str sym
  * the next open. Re-plans when a foreign snapshot came in between. */
 enum err_code lake_compact(struct lake *l, bool dry_run, int64_t now_ns, int64_t *ret_files,
                            void (*tell)(void *ctx, const char *line), void *ctx, struct err *e) MUST_USE;
+/* Whether lake_compact would find work: cheap, to be asked after each commit. */
+bool lake_compact_due(const struct lake *l);
 /* Removes files that no snapshot needs and whose grace is over, and leftovers of commits that never happened. */
 enum err_code lake_cleanup(struct lake *l, int64_t now_ns, struct err *e) MUST_USE;
 

@@ -1,0 +1,144 @@
+#include "lake/lake_internal.h"
+
+#include "base/crash.h"
+#include "io/clock.h"
+
+/* A commit: each touched table's rows become one data file a day, replaced rows are deleted by position, and
+ * lake_publish makes it all visible at once. */
+
+static enum err_code write_partition(struct lake_data_writer *w, enum table_id id,
+                                     const struct lake_sorted *rows, size_t count, struct err *e)
+{
+    struct lake_row_set *set = &w->l->sets[id];
+    for (size_t done = 0; done < count;) {
+        size_t n = count - done < LAKE_ROW_GROUP ? count - done : LAKE_ROW_GROUP;
+        lake_row_set_reset(set);
+        lake_fill(w->l, id, set, rows + done, n);
+        TRY(lake_data_add(w, set, e));
+        done += n;
+    }
+    return ERR_OK;
+}
+
+static enum err_code write_data(struct lake *l, struct lake_change *c, struct err *e)
+{
+    enum table_id id = c->table->t->id;
+    const struct lake_sorted *rows = lake_rows_sort(l, id);
+    size_t count = l->rows[id].count;
+    for (size_t from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && rows[to].day == rows[from].day;) to++;
+        struct lake_data_writer w = {.l = l};
+        enum err_code code = lake_data_open(&w, c, rows[from].day, e);
+        if (code == ERR_OK) code = write_partition(&w, id, rows + from, to - from, e);
+        if (code == ERR_OK) code = lake_data_finish(&w, c, e);
+        if (code != ERR_OK) {
+            lake_data_abort(&w);
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_code replace(struct lake *l, struct lake_change *c, struct err *e)
+{
+    if (c->table->t->key_count == 0) return ERR_OK;
+    TRY(lake_replace_find(l, c, e));
+    c->operation = c->target_count ? "overwrite" : "append";
+    return lake_deletes_write(l, c, e);
+}
+
+/* After a lost race: the rows to delete may lie elsewhere now, because somebody compacted or deleted them. */
+static enum err_code replace_again(struct lake *l, struct lake_change *c, struct err *e)
+{
+    if (lake_targets_live(c)) return ERR_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->added_count; i++)
+        if (c->added[i].entry.content == LAKE_DATA) c->added[kept++] = c->added[i];
+    c->added_count = kept; /* the delete files of before stay unreferenced; the next open finds them */
+    lake_note_orphan(l);
+    if (c->has_own[1]) lake_manifest_free(&c->own[1]);
+    c->has_own[1] = false;
+    c->target_count = 0;
+    return replace(l, c, e);
+}
+
+static void remember_keys(struct lake *l, const struct lake_change *c)
+{
+    enum table_id id = c->table->t->id;
+    const struct lake_rows *r = &l->rows[id];
+    if (c->table->t->key_count == 0 || r->count == 0) return;
+    const struct lake_sorted *rows = lake_rows_sort(l, id); /* the order in which they were written */
+    size_t file = 0;
+    int64_t position = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        while (position == c->added[file].entry.rows) {
+            file++;
+            position = 0;
+        }
+        lake_cache_put(l, id, r->keys[rows[i].index], c->added[file].serial, position++);
+    }
+}
+
+static enum err_code make_changes(struct lake *l, struct lake_change *changes, size_t *count,
+                                  int64_t position, int64_t now_ns, struct err *e)
+{
+    for (int id = 0; id < TABLE_MAX; id++) {
+        if (l->rows[id].count == 0) continue;
+        struct lake_change *c = &changes[(*count)++];
+        lake_change_init(c, &l->tables[id], "append", position, now_ns);
+        if (c->table->t->key_count) c->again = replace_again;
+        bool moved;
+        TRY(lake_table_refresh(l, c->table, &moved, e));
+        TRY(write_data(l, c, e));
+        TRY(replace(l, c, e));
+    }
+    CRASH_POINT(lake_after_data);
+    return ERR_OK;
+}
+
+static void count_commit(struct lake *l, int64_t rows, int64_t started_ns)
+{
+    int64_t took = clock_mono_ns() - started_ns;
+    atomic_fetch_add(&l->stats.commits, 1);
+    atomic_fetch_add(&l->stats.rows, rows);
+    atomic_fetch_add(&l->stats.commit_ns_total, took);
+    if (took > atomic_load(&l->stats.commit_ns_max)) atomic_store(&l->stats.commit_ns_max, took);
+    atomic_store(&l->stats.position, l->position);
+}
+
+enum err_code lake_commit(struct lake *l, int64_t position, int64_t now_ns, struct err *e)
+{
+    CHECK(!l->o.read_only);
+    int64_t rows = lake_buffered_rows(l), started_ns = clock_mono_ns();
+    if (rows == 0 && l->state_count == 0 && position == l->position) return ERR_OK;
+    if (l->outcome_unknown)
+        return ERR(e, ERR_DISK,
+                   "%s: the last commit failed in a way that may have been durable; start again to "
+                   "find out",
+                   l->catalog_path);
+    struct lake_change changes[TABLE_MAX], *pointers[TABLE_MAX];
+    for (int i = 0; i < TABLE_MAX; i++) pointers[i] = &changes[i];
+    size_t count = 0;
+    l->commit_ns = now_ns;
+    enum err_code code = make_changes(l, changes, &count, position, now_ns, e);
+    const struct lake_publish p = {.changes = pointers,
+                                   .count = count,
+                                   .position_from = l->position,
+                                   .position_to = position,
+                                   .now_ns = now_ns,
+                                   .with_buffers = true};
+    if (code == ERR_OK) code = lake_publish(l, &p, e);
+    if (code == ERR_OK) {
+        for (size_t i = 0; i < count; i++) remember_keys(l, &changes[i]);
+        l->position = position;
+        lake_written_forget(l);
+        lake_rows_clear(l);
+        count_commit(l, rows, started_ns);
+    } else if (l->outcome_unknown) {
+        lake_written_forget(l);
+    } else {
+        lake_written_remove(l);
+    }
+    for (size_t i = 0; i < count; i++) lake_change_done(&changes[i]);
+    return code;
+}

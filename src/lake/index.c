@@ -1,0 +1,288 @@
+#include "lake/lake_internal.h"
+
+#include <stdlib.h>
+
+/* The files of the current snapshot, in memory: what a key's search, a scan and compaction look at. Loaded from the
+ * manifests when the lake opens or another writer moved the table, kept up by our own commits otherwise. */
+
+enum { FILES_MAX = 4000000 };
+
+void lake_index_clear(struct lake_table *t)
+{
+    for (size_t i = 0; i < t->file_count; i++) {
+        free((char *)(uintptr_t)t->files[i].path.p);
+        free(t->files[i].deleted);
+    }
+    for (size_t i = 0; i < t->manifest_count; i++) lake_manifest_free(&t->manifests[i]);
+    free(t->manifests);
+    t->manifests = NULL;
+    t->manifest_count = t->file_count = 0;
+    t->totals = (struct lake_totals){0};
+}
+
+struct lake_live *lake_index_by_serial(const struct lake_table *t, uint32_t serial)
+{
+    size_t low = 0, high = t->file_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (t->files[mid].serial < serial)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < t->file_count && t->files[low].serial == serial ? &t->files[low] : NULL;
+}
+
+struct lake_live *lake_index_by_path(const struct lake_table *t, struct str path)
+{
+    for (size_t i = t->file_count; i-- > 0;)
+        if (str_eq(t->files[i].path, path)) return &t->files[i];
+    return NULL;
+}
+
+static const struct str *bound_of(const struct lake_bounds *b, int32_t id)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (b->items[i].id == id) return &b->items[i].value;
+    return NULL;
+}
+
+static bool long_bound(const struct lake_bounds *b, int32_t id, int64_t *ret)
+{
+    const struct str *v = bound_of(b, id);
+    if (!v || v->n != 8) return false;
+    uint64_t x = 0;
+    for (int i = 7; i >= 0; i--) x = x << 8 | (uint8_t)v->p[i];
+    *ret = (int64_t)x;
+    return true;
+}
+
+/* One block holds the path and the four text bounds. */
+static void keep_texts(struct lake_live *f, const struct lake_entry *n, int32_t first, int32_t second)
+{
+    struct str found[4] = {{0}};
+    const int32_t ids[2] = {first, second};
+    for (int i = 0; i < 2; i++) {
+        const struct str *low = bound_of(&n->lower, ids[i]), *high = bound_of(&n->upper, ids[i]);
+        if (low) found[i] = *low;
+        if (high) found[2 + i] = *high;
+    }
+    size_t need = n->path.n + 1;
+    for (int i = 0; i < 4; i++) need += found[i].n;
+    char *block = malloc(need);
+    CHECK(block != NULL);
+    memcpy(block, n->path.p, n->path.n);
+    block[n->path.n] = 0;
+    f->path = (struct str){block, n->path.n};
+    char *at = block + n->path.n + 1;
+    for (int i = 0; i < 4; i++) {
+        if (found[i].n) memcpy(at, found[i].p, found[i].n);
+        *(i < 2 ? &f->lower[i] : &f->upper[i - 2]) = (struct str){at, found[i].n};
+        at += found[i].n;
+    }
+}
+
+static void count_file(struct lake_totals *t, const struct lake_live *f, int64_t sign)
+{
+    *(f->content == LAKE_DATA ? &t->data_files : &t->delete_files) += sign;
+    t->bytes += sign * f->bytes;
+    if (f->content == LAKE_DATA) t->rows += sign * f->rows;
+    if (f->content == LAKE_DELETES) t->position_deletes += sign * f->rows;
+    if (f->content == LAKE_EQUALITY) t->equality_deletes += sign * f->rows;
+}
+
+struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *n, uint32_t manifest,
+                                 bool our_spec)
+{
+    t->files = lake_grown(t->files, t->file_count, &t->file_cap, sizeof *t->files);
+    struct lake_live *f = &t->files[t->file_count++];
+    *f = (struct lake_live){
+        .serial = t->next_serial++,
+        .manifest = manifest,
+        .content = (int8_t)n->content,
+        .foreign = !lake_is_ours(n->path),
+        .our_spec = our_spec,
+        .day = n->day,
+        .rows = n->rows,
+        .bytes = n->bytes,
+        .snapshot_id = n->snapshot_id,
+        .sequence_number = n->sequence_number,
+    };
+    if (n->content == LAKE_DATA) {
+        keep_texts(f, n, table_column(t->t, "venue") + 1, table_column(t->t, "symbol") + 1);
+        f->has_range = t->range_column >= 0 &&
+                       long_bound(&n->lower, t->range_column + 1, &f->low) &&
+                       long_bound(&n->upper, t->range_column + 1, &f->high);
+    } else {
+        keep_texts(f, n, LAKE_FIELD_DELETE_PATH, -1);
+    }
+    count_file(&t->totals, f, 1);
+    return f;
+}
+
+static bool is_among(const uint32_t *serials, size_t count, uint32_t serial)
+{
+    for (size_t i = 0; i < count; i++)
+        if (serials[i] == serial) return true;
+    return false;
+}
+
+void lake_index_remove(struct lake_table *t, const uint32_t *serials, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < t->file_count; i++) {
+        struct lake_live *f = &t->files[i];
+        if (count && is_among(serials, count, f->serial)) {
+            count_file(&t->totals, f, -1);
+            free((char *)(uintptr_t)f->path.p);
+            free(f->deleted);
+            continue;
+        }
+        t->files[kept++] = *f;
+    }
+    t->file_count = kept;
+}
+
+/* ---- deleted positions */
+
+static size_t deleted_at(const struct lake_live *f, int64_t position)
+{
+    size_t low = 0, high = f->deleted_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (f->deleted[mid] < position)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+bool lake_live_is_deleted(const struct lake_live *f, int64_t position)
+{
+    size_t at = deleted_at(f, position);
+    return at < f->deleted_count && f->deleted[at] == position;
+}
+
+void lake_live_delete(struct lake_live *f, int64_t position)
+{
+    size_t at = deleted_at(f, position);
+    if (at < f->deleted_count && f->deleted[at] == position) return;
+    f->deleted = lake_grown(f->deleted, f->deleted_count, &f->deleted_cap, sizeof *f->deleted);
+    memmove(f->deleted + at + 1, f->deleted + at, (f->deleted_count - at) * sizeof *f->deleted);
+    f->deleted[at] = position;
+    f->deleted_count++;
+}
+
+struct applying {
+    struct lake_table *t;
+    struct lake_live *deletes, *last;
+};
+
+static enum err_code apply_one(void *ctx, struct str path, int64_t position, struct err *e)
+{
+    (void)e;
+    struct applying *a = ctx;
+    if (!a->last || !str_eq(a->last->path, path)) a->last = lake_index_by_path(a->t, path);
+    struct lake_live *f = a->last;
+    if (f && f->content == LAKE_DATA && f->sequence_number <= a->deletes->sequence_number &&
+        position >= 0 && position < f->rows)
+        lake_live_delete(f, position);
+    return ERR_OK;
+}
+
+enum err_code lake_index_apply_deletes(struct lake_table *t, struct lake_live *deletes, struct err *e)
+{
+    struct applying a = {.t = t, .deletes = deletes};
+    return lake_deletes_read(deletes->path, apply_one, &a, e);
+}
+
+/* ---- loading */
+
+struct loading {
+    struct lake_table *t;
+    const struct lake_manifest *m;
+};
+
+static enum err_code load_entry(void *ctx, const struct lake_entry *n, struct err *e)
+{
+    const struct loading *load = ctx;
+    struct lake_table *t = load->t;
+    if (n->status == LAKE_REMOVED) return ERR_OK;
+    if (t->file_count >= FILES_MAX)
+        return ERR(e, ERR_FULL, "table %s: more than %d files", t->t->name, FILES_MAX);
+    lake_index_add(t, n, load->m->serial, load->m->spec_id == t->spec_id);
+    return ERR_OK;
+}
+
+/* Files known before keep their serial, so that what points to them (the cache of candle rows, a commit that lost a
+ * race) stays right. Both arrays end up sorted by serial. */
+static int by_path(const void *a, const void *b)
+{
+    const struct lake_live *x = a, *y = b;
+    return str_cmp(x->path, y->path);
+}
+
+static int by_serial(const void *a, const void *b)
+{
+    const struct lake_live *x = a, *y = b;
+    return (x->serial > y->serial) - (x->serial < y->serial);
+}
+
+static void keep_serials(struct lake_table *t, struct lake_live *old, size_t old_count)
+{
+    if (old_count == 0 || t->file_count == 0) return;
+    qsort(old, old_count, sizeof *old, by_path);
+    for (size_t i = 0; i < t->file_count; i++) {
+        const struct lake_live *was = bsearch(&t->files[i], old, old_count, sizeof *old, by_path);
+        if (was) t->files[i].serial = was->serial;
+    }
+    qsort(t->files, t->file_count, sizeof *t->files, by_serial);
+}
+
+/* Deletes of other writers that we cannot read stop nothing: the file is marked, verify reports it, and compaction
+ * leaves its partition alone. */
+static enum err_code load_deletes(struct lake *l, struct lake_table *t, struct err *e)
+{
+    for (size_t i = 0; i < t->file_count; i++) {
+        struct lake_live *f = &t->files[i];
+        if (f->content == LAKE_DATA) continue;
+        enum err_code code =
+            f->content == LAKE_EQUALITY ? ERR_NOT_FOUND : lake_index_apply_deletes(t, f, e);
+        if (code == ERR_OK) continue;
+        if (code == ERR_DISK && !f->foreign) return code;
+        f->unreadable = true;
+        atomic_fetch_add(&l->stats.unreadable, 1);
+    }
+    return ERR_OK;
+}
+
+enum err_code lake_index_load(struct lake *l, struct lake_table *t, struct err *e)
+{
+    struct lake_live *old = t->files;
+    size_t old_count = t->file_count;
+    struct lake_manifest *old_manifests = t->manifests;
+    size_t old_manifest_count = t->manifest_count;
+    t->files = NULL;
+    t->manifests = NULL;
+    t->file_count = t->file_cap = t->manifest_count = 0;
+    t->totals = (struct lake_totals){0};
+    enum err_code code = ERR_OK;
+    if (t->list_location)
+        code = lake_list_read(str_of(t->list_location), &t->manifests, &t->manifest_count, e);
+    for (size_t i = 0; i < t->manifest_count && code == ERR_OK; i++) {
+        t->manifests[i].serial = t->next_serial++;
+        struct loading load = {t, &t->manifests[i]};
+        code = lake_manifest_read(&t->manifests[i], load_entry, &load, e);
+    }
+    keep_serials(t, old, old_count);
+    if (code == ERR_OK) code = load_deletes(l, t, e);
+    for (size_t i = 0; i < old_count; i++) {
+        free((char *)(uintptr_t)old[i].path.p);
+        free(old[i].deleted);
+    }
+    for (size_t i = 0; i < old_manifest_count; i++) lake_manifest_free(&old_manifests[i]);
+    free(old_manifests);
+    free(old);
+    return code;
+}

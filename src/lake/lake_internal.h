@@ -1,0 +1,487 @@
+/* lake_internal.h - what the files of this folder share. Nobody outside includes it.
+ *
+ * From top to bottom: names, the catalog, what a table looks like in memory, its files on disk, one commit.
+ * A commit is a `struct change` per touched table. Building it never touches the table's state, so that a lost race
+ * can throw the built part away; `lake_table_adopt` takes it over once the catalog's transaction is durable.
+ */
+#ifndef TICKLAKE_LAKE_LAKE_INTERNAL_H
+#define TICKLAKE_LAKE_LAKE_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "io/file.h"
+#include "lake/avro.h"
+#include "lake/lake.h"
+#include "lake/parquet.h"
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#define LAKE_NAMESPACE "market"
+#define LAKE_CATALOG "ticklake"
+
+enum {
+    LAKE_COLUMNS_MAX = 32,
+    LAKE_LOCATION_MAX = 1000,      /* the catalog's column holds no more */
+    LAKE_UUID_TEXT = 37,
+    LAKE_ROW_GROUP = 65536,        /* rows; a merge holds one row group of each input in memory */
+    LAKE_MANIFEST_FAN = 16,        /* so many manifests of one size class are merged into one */
+    LAKE_SWAP_TRIES = 20,
+    LAKE_FORMAT_VERSION = 2,
+    LAKE_FIELD_DELETE_PATH = 2147483546,
+    LAKE_FIELD_DELETE_POS = 2147483545,
+};
+#define LAKE_JSON_LIMIT ((size_t)64 << 20)
+#define LAKE_AVRO_LIMIT ((size_t)256 << 20)
+#define LAKE_NO_DAY INT32_MIN
+#define LAKE_NULL INT64_MIN /* an absent number of a manifest entry */
+
+/* ---- name.c: names of files. Ours carry a UUID that starts with "tick", by which we know them again. */
+void lake_uuid(char out[LAKE_UUID_TEXT]);
+int64_t lake_random_id(void); /* positive */
+bool lake_is_ours(struct str location_or_name);
+enum err_code lake_path_of(struct str location, char out[PATH_LIMIT], struct err *e) MUST_USE;
+const char *lake_base_name(const char *path);
+/* "YYYY-MM-DD" of days since 1970. */
+void lake_day_text(int32_t day, char out[16]);
+
+/* ---- index.c: the files and manifests of the current snapshot. */
+enum { LAKE_DATA = 0, LAKE_DELETES = 1, LAKE_EQUALITY = 2 };
+
+struct lake_live {
+    uint32_t serial;   /* never reused while the lake is open; the array is sorted by it */
+    uint32_t manifest; /* serial of the manifest that lists it */
+    int8_t content;
+    bool foreign, unreadable, our_spec;
+    bool has_range;
+    int32_t day; /* or LAKE_NO_DAY */
+    int64_t rows, bytes, snapshot_id, sequence_number;
+    int64_t low, high; /* of the table's range column: micros, or gap_id */
+    struct str path;   /* location as in the manifest, with a zero behind; owns the memory of the five */
+    struct str lower[2], upper[2]; /* of venue and symbol, cut; empty: unknown */
+    int64_t *deleted;              /* sorted positions that live delete files name */
+    size_t deleted_count, deleted_cap;
+};
+
+struct lake_summary { /* of one partition field in the manifest list */
+    bool contains_null, has_nan, contains_nan, has_lower, has_upper;
+    struct str lower, upper;
+};
+struct lake_manifest {
+    uint32_t serial;
+    int32_t spec_id, content; /* 0 data, 1 deletes */
+    int64_t length, sequence_number, min_sequence_number, added_snapshot_id;
+    int64_t added_files, existing_files, deleted_files, added_rows, existing_rows, deleted_rows;
+    bool has_summaries, ours;
+    size_t summary_count;
+    struct lake_summary *summaries; /* one block with the path, owned */
+    char *path;
+};
+
+/* ---- manifest.c: entries of manifests as they are on disk. */
+struct lake_id_long {
+    int32_t id;
+    int64_t value;
+};
+struct lake_id_bytes {
+    int32_t id;
+    struct str value;
+};
+struct lake_longs {
+    bool present;
+    size_t count;
+    struct lake_id_long *items;
+};
+struct lake_bounds {
+    bool present;
+    size_t count;
+    struct lake_id_bytes *items;
+};
+struct lake_entry {
+    int32_t status; /* 0 existing, 1 added, 2 deleted */
+    int32_t content;
+    int32_t day;
+    int64_t snapshot_id, sequence_number, file_sequence_number; /* LAKE_NULL: inherited */
+    int64_t rows, bytes, sort_order_id;
+    struct str path, format, key_metadata;
+    struct lake_longs sizes, values, nulls, nans, splits, equality;
+    struct lake_bounds lower, upper;
+};
+enum { LAKE_EXISTING = 0, LAKE_ADDED = 1, LAKE_REMOVED = 2 };
+
+struct lake_table;
+struct lake;
+/* One manifest being written: entries counted, partition bounds kept, the path made up from uuid and number. */
+struct lake_manifest_writer {
+    struct lake_table *table;
+    struct avro_writer *avro;
+    struct lake_manifest m;
+    bool any_day, any_null;
+    int32_t day_low, day_high;
+};
+void lake_manifest_begin(struct lake_manifest_writer *w, struct lake_table *t, int content);
+void lake_manifest_put(struct lake_manifest_writer *w, const struct lake_entry *entry,
+                       int64_t sequence_number);
+enum err_code lake_manifest_end(struct lake *l, struct lake_manifest_writer *w, int64_t snapshot_id,
+                                int64_t sequence_number, struct lake_manifest *ret,
+                                struct err *e) MUST_USE;
+void lake_manifest_drop(struct lake_manifest_writer *w);
+/* Each entry of the manifest with inherited numbers filled in; entry memory lasts for the call. */
+typedef enum err_code (*lake_entry_each)(void *ctx, const struct lake_entry *entry, struct err *e);
+enum err_code lake_manifest_read(const struct lake_manifest *m, lake_entry_each each, void *ctx,
+                                 struct err *e) MUST_USE;
+void lake_manifest_free(struct lake_manifest *m);
+void lake_manifest_copy(struct lake_manifest *to, const struct lake_manifest *from);
+enum err_code lake_list_write(struct lake *l, struct lake_table *t, const struct lake_manifest *items,
+                              size_t count, int64_t snapshot_id, int64_t parent_id,
+                              int64_t sequence_number, const char *location,
+                              struct err *e) MUST_USE;
+/* Appends to *ret (malloc'd array), serials not set. */
+enum err_code lake_list_read(struct str location, struct lake_manifest **ret, size_t *ret_count,
+                             struct err *e) MUST_USE;
+
+/* ---- table.c: one table as the catalog and its metadata JSON have it. */
+struct lake_totals {
+    int64_t data_files, delete_files, rows, bytes, position_deletes, equality_deletes;
+};
+struct lake_table {
+    const struct table *t;
+    int range_column; /* index of the column that low and high are of, or -1 */
+    char *metadata_location;
+    struct buf metadata; /* the JSON at that place */
+    char location[LAKE_LOCATION_MAX];
+    int64_t last_sequence_number, last_updated_ms, snapshot_id /* -1: none */;
+    int64_t snapshot_count, schema_id, spec_id, sort_order_id;
+    char *list_location; /* of the current snapshot, or NULL */
+    char *schema_json, *spec_json, *manifest_schema;
+    struct lake_manifest *manifests;
+    size_t manifest_count;
+    struct lake_live *files;
+    size_t file_count, file_cap;
+    struct lake_totals totals;
+    uint32_t next_serial;
+    struct lake_garbage *vanished; /* files of ours that another writer took out */
+    size_t vanished_count, vanished_cap;
+    bool dirty; /* files came or went since compaction last looked */
+    bool hint_stale;
+};
+enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e) MUST_USE;
+/* Reads the pointer again; when somebody else moved it, loads the metadata and the index anew. */
+enum err_code lake_table_refresh(struct lake *l, struct lake_table *t, bool *ret_moved,
+                                 struct err *e) MUST_USE;
+void lake_table_done(struct lake_table *t);
+void lake_table_hint(struct lake_table *t); /* brings version-hint.text up to date; a failure only delays it */
+
+enum err_code lake_index_load(struct lake *l, struct lake_table *t, struct err *e) MUST_USE;
+void lake_index_clear(struct lake_table *t);
+struct lake_live *lake_index_by_serial(const struct lake_table *t, uint32_t serial); /* NULL: not live */
+struct lake_live *lake_index_by_path(const struct lake_table *t, struct str path);
+struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *entry,
+                                 uint32_t manifest, bool our_spec);
+void lake_index_remove(struct lake_table *t, const uint32_t *serials, size_t count);
+bool lake_live_is_deleted(const struct lake_live *f, int64_t position);
+void lake_live_delete(struct lake_live *f, int64_t position);
+/* Reads a position delete file and marks its rows in the live data files. */
+enum err_code lake_index_apply_deletes(struct lake_table *t, struct lake_live *deletes,
+                                       struct err *e) MUST_USE;
+enum err_code lake_deletes_read(struct str location,
+                                enum err_code (*each)(void *ctx, struct str path, int64_t position,
+                                                      struct err *e),
+                                void *ctx, struct err *e) MUST_USE;
+
+/* ---- metadata_json.c */
+enum err_code lake_metadata_new(struct lake *l, struct lake_table *t, int64_t now_ms, struct buf *ret,
+                                struct err *e) MUST_USE;
+/* Fills the facts of *t from t->metadata. */
+enum err_code lake_metadata_parse(struct lake_table *t, struct err *e) MUST_USE;
+struct lake_change;
+/* t->metadata with the snapshot of the change added and old ones trimmed; what nobody needs any more is noted as
+ * garbage of the change. */
+enum err_code lake_metadata_add_snapshot(const struct lake *l, struct lake_change *c, struct buf *ret,
+                                         struct err *e) MUST_USE;
+/* Manifest lists and metadata files that the JSON names, snapshots oldest first. */
+enum err_code lake_metadata_each_location(const struct lake_table *t,
+                                          enum err_code (*each)(void *ctx, bool is_list,
+                                                                struct str location, struct err *e),
+                                          void *ctx, struct err *e) MUST_USE;
+
+/* ---- catalog.c: catalog.db */
+struct lake_garbage {
+    char *location;
+    int64_t sequence_number; /* of the snapshot that removed it; 0: no snapshot needs it */
+};
+enum err_code lake_catalog_open(struct lake *l, struct err *e) MUST_USE;
+void lake_catalog_close(struct lake *l);
+enum err_code lake_catalog_begin(struct lake *l, struct err *e) MUST_USE;
+enum err_code lake_catalog_commit(struct lake *l, struct err *e) MUST_USE;
+void lake_catalog_rollback(struct lake *l);
+/* *ret is malloc'd; NULL when the table is not there. */
+enum err_code lake_catalog_pointer(struct lake *l, const char *table, char **ret,
+                                   struct err *e) MUST_USE;
+/* from NULL creates. *ret_won false: the pointer is not `from` any more. */
+enum err_code lake_catalog_swap(struct lake *l, const char *table, const char *from, const char *to,
+                                bool *ret_won, struct err *e) MUST_USE;
+enum err_code lake_catalog_position(struct lake *l, int64_t *ret, struct err *e) MUST_USE;
+enum err_code lake_catalog_move(struct lake *l, int64_t from, int64_t to, struct err *e) MUST_USE;
+enum err_code lake_catalog_add_proofs(struct lake *l, const struct proof_set *p,
+                                      struct err *e) MUST_USE;
+enum err_code lake_catalog_proofs(struct lake *l, struct proof_set *ret, struct err *e) MUST_USE;
+enum err_code lake_catalog_put_state(struct lake *l, struct str name, struct str bytes,
+                                     struct err *e) MUST_USE;
+enum err_code lake_catalog_garbage(struct lake *l, const char *table, const struct lake_garbage *g,
+                                   int64_t now_ns, struct err *e) MUST_USE;
+/* Files that were removed at or before this sequence number are needed by no snapshot from now on. */
+enum err_code lake_catalog_release(struct lake *l, const char *table, int64_t sequence_number,
+                                   int64_t now_ns, struct err *e) MUST_USE;
+enum err_code lake_catalog_each_garbage(struct lake *l, int64_t released_before_ns,
+                                        enum err_code (*each)(void *ctx, struct str table,
+                                                              struct str location, struct err *e),
+                                        void *ctx, struct err *e) MUST_USE;
+enum err_code lake_catalog_forget(struct lake *l, struct str location, struct err *e) MUST_USE;
+enum err_code lake_catalog_is_garbage(struct lake *l, const char *location, bool *ret,
+                                      struct err *e) MUST_USE;
+
+/* ---- row_set.c: one row group of columns being filled. */
+struct lake_column {
+    bool coded; /* few distinct texts: codes into a dictionary */
+    bool absent;
+    uint8_t *present;
+    union {
+        void *any;
+        struct str *strings;
+        i128 *decimals;
+        int64_t *longs;
+        uint8_t *booleans;
+        uint32_t *codes;
+    };
+    struct str *dictionary;
+    uint32_t dictionary_count, dictionary_cap;
+    struct map map;
+    struct str last;
+    uint32_t last_code;
+};
+struct lake_row_set {
+    const struct table *t;
+    size_t rows, cap;
+    struct lake_column columns[LAKE_COLUMNS_MAX];
+    struct arena text;
+};
+void lake_row_set_init(struct lake_row_set *s, const struct table *t);
+void lake_row_set_free(struct lake_row_set *s);
+void lake_row_set_reset(struct lake_row_set *s);
+void lake_row_set_reserve(struct lake_row_set *s, size_t rows); /* at most LAKE_ROW_GROUP */
+uint32_t lake_row_set_code(struct lake_column *c, struct str text, struct arena *texts);
+bool lake_is_coded(const struct table *t, int column);
+static inline void lake_set_long(struct lake_row_set *s, int c, size_t row, bool present, int64_t v)
+{
+    struct lake_column *col = &s->columns[c];
+    col->longs[row] = present ? v : 0;
+    col->present[row] = present;
+    col->absent |= !present;
+}
+static inline void lake_set_decimal(struct lake_row_set *s, int c, size_t row, bool present, i128 v)
+{
+    struct lake_column *col = &s->columns[c];
+    col->decimals[row] = present ? v : 0;
+    col->present[row] = present;
+    col->absent |= !present;
+}
+/* Times are given in ns; TIME_ABSENT is absent. */
+static inline void lake_set_time(struct lake_row_set *s, int c, size_t row, int64_t ns)
+{
+    lake_set_long(s, c, row, ns != TIME_ABSENT, ns == TIME_ABSENT ? 0 : time_micros(ns));
+}
+static inline void lake_set_boolean(struct lake_row_set *s, int c, size_t row, bool v)
+{
+    s->columns[c].booleans[row] = v;
+    s->columns[c].present[row] = 1;
+}
+/* The text must live as long as the row set's content; v.p NULL is absent. */
+void lake_set_text(struct lake_row_set *s, int c, size_t row, struct str v);
+
+/* ---- rows.c, fill.c: what was pushed, and the same as columns. */
+struct lake_rows {
+    uint8_t *items;
+    size_t count, cap, size; /* size of one */
+    u128 *keys;              /* of keyed tables: hash of each row's key */
+    uint32_t *slots;         /* open addressing into items by key */
+    size_t slot_count;
+};
+struct lake_sorted { /* one row in the order of its file */
+    uint64_t major;
+    int64_t time;
+    uint32_t index;
+    int32_t day;
+};
+struct lake_groups { /* (venue, symbol) in order of their bytes */
+    struct map map;
+    struct str (*names)[2];
+    uint32_t *ranks, *of_series;
+    uint32_t count, cap, ranked, series_count;
+    struct arena text;
+};
+void lake_rows_init(struct lake *l);
+void lake_rows_done(struct lake *l);
+void lake_rows_clear(struct lake *l);
+const void *lake_rows_at(const struct lake_rows *r, size_t i);
+/* Orders the pushed rows of a table by day and sort order; the array is the lake's and lasts until the next call. */
+struct lake_sorted *lake_rows_sort(struct lake *l, enum table_id id);
+/* Appends rows[from..from+count) to the set. */
+void lake_fill(struct lake *l, enum table_id id, struct lake_row_set *set,
+               const struct lake_sorted *rows, size_t count);
+u128 lake_key_candle(struct str venue, struct str symbol, struct str timeframe, int64_t open_us);
+u128 lake_key_gap(int64_t gap_id);
+u128 lake_key_instrument(struct str venue, struct str venue_symbol);
+
+/* ---- data_file.c: writing one Parquet file. */
+struct lake_data_writer {
+    struct lake *l;
+    struct lake_table *table;
+    struct parquet_writer *parquet;
+    struct file_writer *file;
+    struct parquet_column columns[LAKE_COLUMNS_MAX];
+    char location[LAKE_LOCATION_MAX];
+    int32_t day;
+};
+struct lake_new_file { /* written, not yet in a table */
+    struct lake_entry entry;
+    uint32_t serial; /* once adopted */
+};
+enum err_code lake_data_open(struct lake_data_writer *w, struct lake_change *c, int32_t day,
+                             struct err *e) MUST_USE;
+enum err_code lake_data_add(struct lake_data_writer *w, const struct lake_row_set *set,
+                            struct err *e) MUST_USE;
+/* Adds the file to the change. */
+enum err_code lake_data_finish(struct lake_data_writer *w, struct lake_change *c,
+                               struct err *e) MUST_USE;
+void lake_data_abort(struct lake_data_writer *w);
+struct lake_target { /* a row to delete */
+    uint32_t serial;
+    int64_t position;
+};
+/* One delete file per partition of the targets; adds them to the change. */
+enum err_code lake_deletes_write(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
+
+/* ---- replace.c */
+struct lake_cache_slot {
+    u128 key;
+    uint32_t serial, position;
+};
+enum { LAKE_CACHE_SLOTS = 1 << 16 };
+struct lake_wanted { /* a key whose old row has to go */
+    u128 key;
+    int32_t day;
+    int64_t range;
+    struct str venue, symbol;
+    bool found;
+};
+/* Finds the live rows that the pushed rows of this keyed table replace: c->targets. */
+enum err_code lake_replace_find(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
+bool lake_targets_live(const struct lake_change *c);
+void lake_cache_put(struct lake *l, enum table_id id, u128 key, uint32_t serial, int64_t position);
+
+/* ---- change.c: one table's part of a commit. */
+struct lake_remap {
+    uint32_t from, to;
+};
+struct lake_next { /* the table after the commit; rebuilt on every try */
+    char *metadata_location;
+    struct buf metadata;
+    struct lake_manifest *manifests;
+    size_t manifest_count, manifest_cap;
+    struct lake_remap *remaps;
+    size_t remap_count, remap_cap;
+    struct lake_garbage *garbage;
+    size_t garbage_count, garbage_cap;
+    int64_t sequence_number, timestamp_ms, release_below, snapshot_count;
+    char list_location[LAKE_LOCATION_MAX];
+    struct lake_totals totals;
+};
+struct lake_change {
+    struct lake_table *table;
+    const char *operation; /* append, overwrite, replace */
+    char uuid[LAKE_UUID_TEXT];
+    int file_number, try_number;
+    int64_t snapshot_id, position, now_ns;
+    struct arena text; /* entries of the new files */
+    struct lake_new_file *added;
+    size_t added_count, added_cap;
+    uint32_t *removed; /* serials */
+    size_t removed_count, removed_cap;
+    struct lake_target *targets;
+    size_t target_count, target_cap;
+    struct lake_manifest own[2]; /* of the added data and delete files; kept over tries */
+    bool has_own[2];
+    struct lake_next next;
+    /* Called after a lost race, on the reloaded table: still possible? ERR_CONFLICT gives up. */
+    enum err_code (*again)(struct lake *l, struct lake_change *c, struct err *e);
+    const void *ctx;
+};
+void lake_change_init(struct lake_change *c, struct lake_table *t, const char *operation,
+                      int64_t position, int64_t now_ns);
+void lake_change_done(struct lake_change *c);
+struct lake_new_file *lake_change_add(struct lake_change *c);
+void lake_change_remove(struct lake_change *c, uint32_t serial);
+void lake_change_garbage(struct lake_change *c, struct str location, int64_t sequence_number);
+/* The manifests of the added files; does nothing where they are made already. */
+enum err_code lake_change_build_own(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
+enum err_code lake_change_build(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
+/* Builds, syncs and swaps all changes in one transaction, again after a lost race; then the tables have them. */
+struct lake_publish {
+    struct lake_change **changes;
+    size_t count;
+    int64_t position_from, position_to, now_ns;
+    bool with_buffers; /* proofs and state */
+    bool compaction;   /* for the crash points */
+};
+enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct err *e) MUST_USE;
+
+/* ---- lake.c */
+struct lake_state_put {
+    char *name;
+    struct str bytes;
+};
+struct lake_counters {
+    _Atomic int64_t commits, rows, files_written, bytes_written, commit_ns_total, commit_ns_max;
+    _Atomic int64_t conflicts, compactions, files_removed, position, buffered_rows, unreadable;
+};
+enum { LAKE_QUERIES = 32 };
+struct lake {
+    struct lake_options o;
+    char catalog_path[PATH_LIMIT], warehouse[PATH_LIMIT];
+    sqlite3 *db;
+    sqlite3_stmt *queries[LAKE_QUERIES];
+    struct lake_table tables[TABLE_MAX];
+    struct lake_rows rows[TABLE_MAX];
+    struct lake_row_set sets[TABLE_MAX];
+    struct arena text; /* of the pushed rows */
+    struct lake_groups groups;
+    struct lake_sorted *sorted, *sorted_spare;
+    size_t sorted_cap;
+    struct proof_set proofs; /* of the pushed rows */
+    struct lake_state_put *states;
+    size_t state_count, state_cap;
+    int64_t position;
+    int64_t commit_ns; /* clock of the commit that is being made */
+    struct lake_cache_slot *cache; /* LAKE_CACHE_SLOTS; allocated with the first use */
+    char **written;                /* files of the commit that is being made */
+    size_t written_count, written_cap;
+    struct map series_ids; /* the catalog's own numbers of series */
+    bool orphans;          /* a file was left that no snapshot knows */
+    bool outcome_unknown;  /* the catalog's commit failed in a way that may have been durable */
+    struct lake_counters stats;
+};
+/* Files of this commit, to be removed when it fails for certain. */
+void lake_note_written(struct lake *l, const char *path);
+void lake_written_forget(struct lake *l);
+void lake_written_remove(struct lake *l);
+/* Writes a new file with its content synced (the folder is synced later) and notes it. */
+enum err_code lake_write_file(struct lake *l, const char *location, struct str bytes,
+                              struct err *e) MUST_USE;
+/* Files with names of ours that no snapshot knows, left by a crash or a lost race, become garbage. */
+enum err_code lake_orphans_find(struct lake *l, struct err *e) MUST_USE;
+void lake_note_orphan(struct lake *l); /* the next cleanup looks for them */
+/* array of T with room for one more */
+void *lake_grown(void *array, size_t count, size_t *cap, size_t size);
+
+#endif

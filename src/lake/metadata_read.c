@@ -1,0 +1,199 @@
+#include "lake/lake_internal.h"
+
+#include <stdlib.h>
+#include <yyjson.h>
+
+static int64_t number(yyjson_val *object, const char *key, int64_t absent)
+{
+    yyjson_val *v = yyjson_obj_get(object, key);
+    return yyjson_is_int(v) ? yyjson_get_sint(v) : absent;
+}
+
+static struct str text(yyjson_val *object, const char *key)
+{
+    yyjson_val *v = yyjson_obj_get(object, key);
+    return (struct str){yyjson_get_str(v), yyjson_get_len(v)};
+}
+
+static char *json_text(yyjson_val *v)
+{
+    char *s = yyjson_val_write(v, 0, NULL);
+    CHECK(s != NULL);
+    return s;
+}
+
+/* Ours may stand beside newer ones of other writers: the array's item with `key` equal to `id`. */
+static yyjson_val *item_by_id(yyjson_val *array, const char *key, int64_t id)
+{
+    size_t i, max;
+    yyjson_val *item;
+    yyjson_arr_foreach(array, i, max, item)
+    {
+        if (number(item, key, -1) == id) return item;
+    }
+    return NULL;
+}
+
+static bool is_our_spec(const struct table *t, yyjson_val *spec)
+{
+    yyjson_val *fields = yyjson_obj_get(spec, "fields");
+    if (t->day_column < 0) return yyjson_is_arr(fields) && yyjson_arr_size(fields) == 0;
+    if (yyjson_arr_size(fields) != 1) return false;
+    yyjson_val *f = yyjson_arr_get_first(fields);
+    return str_is(text(f, "transform"), "day") && number(f, "source-id", -1) == t->day_column + 1 &&
+           number(f, "field-id", -1) == 1000;
+}
+
+static bool is_our_order(const struct table *t, yyjson_val *order)
+{
+    yyjson_val *fields = yyjson_obj_get(order, "fields");
+    if (yyjson_arr_size(fields) != (size_t)t->sort_count) return false;
+    size_t i, max;
+    yyjson_val *f;
+    yyjson_arr_foreach(fields, i, max, f)
+    {
+        if (number(f, "source-id", -1) != t->sort_columns[i] + 1) return false;
+        if (!str_is(text(f, "transform"), "identity") || !str_is(text(f, "direction"), "asc") ||
+            !str_is(text(f, "null-order"), "nulls-first"))
+            return false;
+    }
+    return true;
+}
+
+static bool same_type(enum column_type type, struct str name)
+{
+    switch (type) {
+    case COLUMN_STRING: return str_is(name, "string");
+    case COLUMN_DECIMAL: return str_is(name, "decimal(38, 18)") || str_is(name, "decimal(38,18)");
+    case COLUMN_TIME: return str_is(name, "timestamptz");
+    case COLUMN_LONG: return str_is(name, "long");
+    case COLUMN_BOOLEAN: return str_is(name, "boolean");
+    case COLUMN_BINARY: return str_is(name, "binary");
+    }
+    return false;
+}
+
+/* Other writers may add columns or rename ours, but ids and types must be what we write. */
+static enum err_code check_schema(const struct lake_table *t, yyjson_val *schema, struct err *e)
+{
+    yyjson_val *fields = yyjson_obj_get(schema, "fields");
+    for (int i = 0; i < t->t->column_count; i++) {
+        yyjson_val *f = item_by_id(fields, "id", i + 1);
+        if (f && same_type(t->t->columns[i].type, text(f, "type"))) continue;
+        return ERR(e, ERR_VERSION,
+                   "%s: column \"%s\" (id %d) is missing or of another type: the table was changed "
+                   "by a newer or another program",
+                   t->metadata_location, t->t->columns[i].name, i + 1);
+    }
+    size_t i, max;
+    yyjson_val *f;
+    yyjson_arr_foreach(fields, i, max, f)
+    {
+        if (number(f, "id", 0) <= t->t->column_count) continue;
+        if (!yyjson_get_bool(yyjson_obj_get(f, "required"))) continue;
+        return ERR(e, ERR_VERSION, "%s: another program added the required column \"%.*s\"",
+                   t->metadata_location, STR_ARG(text(f, "name")));
+    }
+    return ERR_OK;
+}
+
+static enum err_code parse_layout(struct lake_table *t, yyjson_val *root, struct err *e)
+{
+    t->schema_id = number(root, "current-schema-id", -1);
+    yyjson_val *schema = item_by_id(yyjson_obj_get(root, "schemas"), "schema-id", t->schema_id);
+    if (!schema)
+        return ERR(e, ERR_CORRUPT, "%s: no schema of id %lld", t->metadata_location,
+                   (long long)t->schema_id);
+    TRY(check_schema(t, schema, e));
+    free(t->schema_json);
+    t->schema_json = json_text(schema);
+    size_t i, max;
+    yyjson_val *item, *spec = NULL;
+    yyjson_arr_foreach(yyjson_obj_get(root, "partition-specs"), i, max, item)
+    {
+        if (is_our_spec(t->t, item)) spec = item;
+    }
+    if (!spec)
+        return ERR(e, ERR_VERSION, "%s: the partition spec that ticklake writes is gone",
+                   t->metadata_location);
+    t->spec_id = number(spec, "spec-id", 0);
+    free(t->spec_json);
+    t->spec_json = json_text(yyjson_obj_get(spec, "fields"));
+    t->sort_order_id = 0; /* unsorted: always valid, even when our order is gone */
+    yyjson_arr_foreach(yyjson_obj_get(root, "sort-orders"), i, max, item)
+    {
+        if (is_our_order(t->t, item)) t->sort_order_id = number(item, "order-id", 0);
+    }
+    return ERR_OK;
+}
+
+static enum err_code parse_snapshot(struct lake_table *t, yyjson_val *root, struct err *e)
+{
+    yyjson_val *snapshots = yyjson_obj_get(root, "snapshots");
+    t->snapshot_count = (int64_t)yyjson_arr_size(snapshots);
+    t->snapshot_id = number(root, "current-snapshot-id", -1);
+    free(t->list_location);
+    t->list_location = NULL;
+    if (t->snapshot_id < 0) return ERR_OK;
+    yyjson_val *s = item_by_id(snapshots, "snapshot-id", t->snapshot_id);
+    struct str list = s ? text(s, "manifest-list") : (struct str){0};
+    if (!list.n)
+        return ERR(e, ERR_CORRUPT, "%s: the current snapshot %lld is not among the snapshots",
+                   t->metadata_location, (long long)t->snapshot_id);
+    t->list_location = strndup(list.p, list.n);
+    CHECK(t->list_location != NULL);
+    return ERR_OK;
+}
+
+static enum err_code parse_root(struct lake_table *t, yyjson_val *root, struct err *e)
+{
+    int64_t version = number(root, "format-version", -1);
+    if (version != LAKE_FORMAT_VERSION)
+        return ERR(e, version > LAKE_FORMAT_VERSION ? ERR_VERSION : ERR_CORRUPT,
+                   "%s: Iceberg format version %lld; ticklake writes version %d",
+                   t->metadata_location, (long long)version, LAKE_FORMAT_VERSION);
+    struct str location = text(root, "location");
+    while (location.n > 1 && location.p[location.n - 1] == '/') location.n--;
+    if (!location.n || !str_copy(t->location, sizeof t->location, location))
+        return ERR(e, ERR_CORRUPT, "%s: no location of a usable length", t->metadata_location);
+    t->last_sequence_number = number(root, "last-sequence-number", -1);
+    t->last_updated_ms = number(root, "last-updated-ms", -1);
+    if (t->last_sequence_number < 0 || t->last_updated_ms < 0)
+        return ERR(e, ERR_CORRUPT, "%s: last-sequence-number or last-updated-ms is missing",
+                   t->metadata_location);
+    TRY(parse_layout(t, root, e));
+    return parse_snapshot(t, root, e);
+}
+
+enum err_code lake_metadata_parse(struct lake_table *t, struct err *e)
+{
+    yyjson_doc *doc = yyjson_read((const char *)t->metadata.data, t->metadata.len, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    enum err_code code = ERR_OK;
+    if (!yyjson_is_obj(root))
+        code = ERR(e, ERR_CORRUPT, "%s: not a JSON object", t->metadata_location);
+    if (code == ERR_OK) code = parse_root(t, root, e);
+    yyjson_doc_free(doc);
+    return code;
+}
+
+enum err_code lake_metadata_each_location(const struct lake_table *t,
+                                          enum err_code (*each)(void *ctx, bool is_list,
+                                                                struct str location, struct err *e),
+                                          void *ctx, struct err *e)
+{
+    yyjson_doc *doc = yyjson_read((const char *)t->metadata.data, t->metadata.len, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc), *item;
+    enum err_code code = ERR_OK;
+    size_t i, max;
+    yyjson_arr_foreach(yyjson_obj_get(root, "snapshots"), i, max, item)
+    {
+        if (code == ERR_OK) code = each(ctx, true, text(item, "manifest-list"), e);
+    }
+    yyjson_arr_foreach(yyjson_obj_get(root, "metadata-log"), i, max, item)
+    {
+        if (code == ERR_OK) code = each(ctx, false, text(item, "metadata-file"), e);
+    }
+    yyjson_doc_free(doc);
+    return code;
+}

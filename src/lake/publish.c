@@ -1,0 +1,159 @@
+#include "lake/lake_internal.h"
+
+#include "base/crash.h"
+#include "io/clock.h"
+
+#include <stdlib.h>
+
+/* The act itself: everything is on the disk, then one SQLite transaction makes it the truth. */
+
+static enum err_code write_state(struct lake *l, struct err *e)
+{
+    TRY(lake_catalog_add_proofs(l, &l->proofs, e));
+    for (size_t i = 0; i < l->state_count; i++)
+        TRY(lake_catalog_put_state(l, str_of(l->states[i].name), l->states[i].bytes, e));
+    return ERR_OK;
+}
+
+static enum err_code write_garbage(struct lake *l, const struct lake_change *c, struct err *e)
+{
+    const struct lake_next *n = &c->next;
+    struct lake_table *t = c->table;
+    for (size_t i = 0; i < n->garbage_count; i++)
+        TRY(lake_catalog_garbage(l, t->t->name, &n->garbage[i], c->now_ns, e));
+    for (size_t i = 0; i < t->vanished_count; i++)
+        TRY(lake_catalog_garbage(l, t->t->name, &t->vanished[i], c->now_ns, e));
+    if (n->release_below < 0) return ERR_OK;
+    return lake_catalog_release(l, t->t->name, n->release_below, c->now_ns, e);
+}
+
+static enum err_code fill_transaction(struct lake *l, const struct lake_publish *p, bool *ret_won,
+                                      struct err *e)
+{
+    *ret_won = true;
+    for (size_t i = 0; i < p->count && *ret_won; i++) {
+        const struct lake_change *c = p->changes[i];
+        TRY(lake_catalog_swap(l, c->table->t->name, c->table->metadata_location,
+                              c->next.metadata_location, ret_won, e));
+    }
+    if (!*ret_won) return ERR_OK;
+    TRY(lake_catalog_move(l, p->position_from, p->position_to, e));
+    if (p->with_buffers) TRY(write_state(l, e));
+    for (size_t i = 0; i < p->count; i++) TRY(write_garbage(l, p->changes[i], e));
+    return ERR_OK;
+}
+
+static enum err_code transact(struct lake *l, const struct lake_publish *p, bool *ret_won,
+                              struct err *e)
+{
+    if (p->compaction)
+        CRASH_POINT(compact_before_pointer);
+    else
+        CRASH_POINT(lake_before_pointer);
+    TRY(lake_catalog_begin(l, e));
+    enum err_code code = fill_transaction(l, p, ret_won, e);
+    if (code == ERR_OK && *ret_won) code = lake_catalog_commit(l, e);
+    if (code != ERR_OK || !*ret_won) lake_catalog_rollback(l);
+    if (code != ERR_OK || !*ret_won) return code;
+    if (p->compaction)
+        CRASH_POINT(compact_after_pointer);
+    else
+        CRASH_POINT(lake_after_pointer);
+    return ERR_OK;
+}
+
+/* ---- the tables take over what is durable now */
+
+static void adopt_files(struct lake_table *t, struct lake_change *c)
+{
+    for (size_t r = 0; r < c->next.remap_count; r++)
+        for (size_t i = 0; i < t->file_count; i++)
+            if (t->files[i].manifest == c->next.remaps[r].from)
+                t->files[i].manifest = c->next.remaps[r].to;
+    for (size_t i = 0; i < c->target_count; i++) {
+        struct lake_live *f = lake_index_by_serial(t, c->targets[i].serial);
+        CHECK(f != NULL);
+        lake_live_delete(f, c->targets[i].position);
+    }
+    if (c->removed_count) lake_index_remove(t, c->removed, c->removed_count);
+    for (size_t i = 0; i < c->added_count; i++) {
+        struct lake_entry *n = &c->added[i].entry;
+        n->sequence_number = c->next.sequence_number;
+        const uint32_t manifest = c->own[n->content != LAKE_DATA].serial;
+        c->added[i].serial = lake_index_add(t, n, manifest, true)->serial;
+    }
+}
+
+static void adopt(struct lake_change *c)
+{
+    struct lake_table *t = c->table;
+    struct lake_next *n = &c->next;
+    adopt_files(t, c);
+    for (size_t i = 0; i < t->manifest_count; i++) lake_manifest_free(&t->manifests[i]);
+    free(t->manifests);
+    t->manifests = n->manifests;
+    t->manifest_count = n->manifest_count;
+    n->manifests = NULL;
+    n->manifest_count = n->manifest_cap = 0;
+    free(t->metadata_location);
+    t->metadata_location = n->metadata_location;
+    n->metadata_location = NULL;
+    struct buf swap = t->metadata;
+    t->metadata = n->metadata;
+    n->metadata = swap;
+    free(t->list_location);
+    t->list_location = strdup(n->list_location);
+    CHECK(t->list_location != NULL);
+    t->last_sequence_number = n->sequence_number;
+    t->last_updated_ms = n->timestamp_ms;
+    t->snapshot_id = c->snapshot_id;
+    t->snapshot_count = n->snapshot_count;
+    for (size_t i = 0; i < t->vanished_count; i++) free(t->vanished[i].location);
+    t->vanished_count = 0;
+    t->dirty = t->hint_stale = true;
+    lake_table_hint(t);
+}
+
+/* ---- tries */
+
+static enum err_code prepare(struct lake *l, const struct lake_publish *p, struct err *e)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        struct lake_change *c = p->changes[i];
+        bool moved;
+        TRY(lake_table_refresh(l, c->table, &moved, e));
+        if (moved && c->again) TRY(c->again(l, c, e));
+        TRY(lake_change_build_own(l, c, e));
+    }
+    return ERR_OK;
+}
+
+/* The lists and JSON files of a lost race: nobody points to them. */
+static void drop_written_since(struct lake *l, size_t mark)
+{
+    while (l->written_count > mark) {
+        char *path = l->written[--l->written_count];
+        if (file_remove(path, NULL) != ERR_OK) lake_note_orphan(l);
+        free(path);
+    }
+}
+
+enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct err *e)
+{
+    for (int try_number = 0; try_number < LAKE_SWAP_TRIES; try_number++) {
+        TRY(prepare(l, p, e));
+        size_t mark = l->written_count;
+        for (size_t i = 0; i < p->count; i++) TRY(lake_change_build(l, p->changes[i], e));
+        bool won = false;
+        TRY(transact(l, p, &won, e));
+        if (won) {
+            for (size_t i = 0; i < p->count; i++) adopt(p->changes[i]);
+            return ERR_OK;
+        }
+        drop_written_since(l, mark);
+        atomic_fetch_add(&l->stats.conflicts, 1);
+        clock_sleep_ns((try_number + 1) * 5 * NS_PER_MS); /* lets the other writer finish its own */
+    }
+    return ERR(e, ERR_CONFLICT, "lake: lost %d races for a table against another writer in a row",
+               LAKE_SWAP_TRIES);
+}

@@ -1,0 +1,209 @@
+#include "lake/lake_internal.h"
+
+#include <stdlib.h>
+
+/* Candles, gaps and instruments are one row a key: before a new row is added, the old one is found and deleted by its
+ * position. Recent rows are found in a small cache; all others by the bounds of the files and a scan of their keys. */
+
+void lake_cache_put(struct lake *l, enum table_id id, u128 key, uint32_t serial, int64_t position)
+{
+    if (!l->cache) l->cache = calloc(LAKE_CACHE_SLOTS, sizeof *l->cache);
+    CHECK(l->cache != NULL);
+    key ^= (u128)id << 120; /* tables share the cache */
+    struct lake_cache_slot *s = &l->cache[(uint64_t)key % LAKE_CACHE_SLOTS];
+    *s = (struct lake_cache_slot){key, serial, (uint32_t)position};
+}
+
+static bool cache_find(const struct lake *l, const struct lake_table *t, u128 key,
+                       struct lake_target *ret)
+{
+    if (!l->cache) return false;
+    key ^= (u128)t->t->id << 120;
+    const struct lake_cache_slot *s = &l->cache[(uint64_t)key % LAKE_CACHE_SLOTS];
+    if (s->key != key || s->serial == 0) return false;
+    const struct lake_live *f = lake_index_by_serial(t, s->serial);
+    if (!f || f->content != LAKE_DATA || lake_live_is_deleted(f, s->position)) return false;
+    *ret = (struct lake_target){s->serial, s->position};
+    return true;
+}
+
+static void add_target(struct lake_change *c, struct lake_target target)
+{
+    c->targets = lake_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
+    c->targets[c->target_count++] = target;
+}
+
+bool lake_targets_live(const struct lake_change *c)
+{
+    for (size_t i = 0; i < c->target_count; i++) {
+        const struct lake_live *f = lake_index_by_serial(c->table, c->targets[i].serial);
+        if (!f || lake_live_is_deleted(f, c->targets[i].position)) return false;
+    }
+    return true;
+}
+
+/* ---- keys that are wanted */
+
+struct search {
+    struct lake *l;
+    struct lake_change *c;
+    struct lake_wanted *items;
+    size_t count, left;
+    struct map by_key; /* the hash's bytes -> index */
+};
+
+static struct str key_bytes(const u128 *key) { return (struct str){(const char *)key, sizeof *key}; }
+
+static bool wanted_of(const struct lake *l, enum table_id id, size_t i, struct lake_wanted *w)
+{
+    const void *row = lake_rows_at(&l->rows[id], i);
+    *w = (struct lake_wanted){.key = l->rows[id].keys[i], .day = LAKE_NO_DAY};
+    switch (id) {
+    case TABLE_CANDLES: {
+        const struct candle *c = row;
+        const struct series *s = series_get(l->o.series, c->series);
+        w->day = time_day(c->open_time_ns);
+        w->range = time_micros(c->open_time_ns);
+        w->venue = s->venue;
+        w->symbol = s->symbol;
+        return c->replaces;
+    }
+    case TABLE_GAPS: {
+        const struct gap *g = row;
+        w->range = g->gap_id;
+        return true;
+    }
+    case TABLE_INSTRUMENTS: {
+        const struct instrument *n = row;
+        w->venue = n->venue; /* the symbol is no part of the key: it may have been renamed */
+        return true;
+    }
+    default: CHECK(!"a table with keys");
+    }
+    return false;
+}
+
+/* The prefix of a value never lies below a cut lower bound, nor above a cut and raised upper one. */
+static bool within(struct str v, struct str lower, struct str upper)
+{
+    if (v.n == 0) return true;
+    if (lower.n && str_cmp(v, lower) < 0) return false;
+    return !upper.n || str_cmp(v, upper) <= 0;
+}
+
+static bool may_hold(const struct lake_live *f, const struct lake_wanted *w)
+{
+    if (f->our_spec && f->day != w->day) return false;
+    if (f->has_range && (w->range < f->low || w->range > f->high)) return false;
+    return within(w->venue, f->lower[0], f->upper[0]) && within(w->symbol, f->lower[1], f->upper[1]);
+}
+
+/* ---- scanning the key columns of one file */
+
+static u128 key_at(enum table_id id, const struct parquet_chunk *k, size_t i)
+{
+    switch (id) {
+    case TABLE_CANDLES:
+        return lake_key_candle(k[0].strings[i], k[1].strings[i], k[2].strings[i], k[3].longs[i]);
+    case TABLE_GAPS: return lake_key_gap(k[0].longs[i]);
+    default: return lake_key_instrument(k[0].strings[i], k[1].strings[i]);
+    }
+}
+
+static void scan_group(struct search *s, const struct lake_live *f, const struct parquet_chunk *chunks,
+                       int64_t base)
+{
+    enum table_id id = s->c->table->t->id;
+    for (size_t i = 0; i < chunks[0].rows && s->left; i++) {
+        u128 key = key_at(id, chunks, i);
+        uint32_t at = map_get(&s->by_key, key_bytes(&key));
+        int64_t position = base + (int64_t)i;
+        if (at == MAP_NONE || s->items[at].found || lake_live_is_deleted(f, position)) continue;
+        s->items[at].found = true;
+        s->left--;
+        add_target(s->c, (struct lake_target){f->serial, position});
+    }
+}
+
+static bool group_may_hold(const struct search *s, const struct parquet_reader *r, int group, int column)
+{
+    int64_t low, high;
+    if (column < 0 || !parquet_reader_long_bounds(r, group, column, &low, &high)) return true;
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->items[i].found && s->items[i].range >= low && s->items[i].range <= high) return true;
+    return false;
+}
+
+static enum err_code scan_file(struct search *s, const struct lake_live *f, struct err *e)
+{
+    const struct table *t = s->c->table->t;
+    char path[PATH_LIMIT];
+    struct parquet_reader *r = NULL;
+    TRY(lake_path_of(f->path, path, e));
+    enum err_code code = parquet_reader_open(path, &r, e);
+    int64_t base = 0;
+    int range = s->c->table->range_column;
+    if (code == ERR_OK && range >= 0) range = parquet_reader_column(r, range + 1);
+    for (int g = 0; code == ERR_OK && g < parquet_reader_row_groups(r) && s->left; g++) {
+        struct parquet_chunk chunks[4];
+        int64_t rows = parquet_reader_group_rows(r, g);
+        if (!group_may_hold(s, r, g, range)) {
+            base += rows;
+            continue;
+        }
+        for (int k = 0; k < t->key_count && code == ERR_OK; k++) {
+            int column = parquet_reader_column(r, t->key_columns[k] + 1);
+            if (column < 0) code = ERR(e, ERR_NOT_FOUND, "%s: a key column is missing", path);
+            if (code == ERR_OK)
+                code = parquet_reader_read(r, g, column, t->columns[t->key_columns[k]].type,
+                                           &chunks[k], e);
+            if (code == ERR_OK && (chunks[k].present || (int64_t)chunks[k].rows != rows))
+                code = ERR(e, ERR_CORRUPT, "%s: a key column has absent rows", path);
+        }
+        if (code == ERR_OK) scan_group(s, f, chunks, base);
+        base += rows;
+    }
+    parquet_reader_close(r);
+    /* What another writer added and we cannot read holds no row of ours. */
+    return code != ERR_OK && f->foreign && code != ERR_DISK ? ERR_OK : code;
+}
+
+static enum err_code search_files(struct search *s, struct err *e)
+{
+    const struct lake_table *t = s->c->table;
+    for (size_t i = t->file_count; i-- > 0 && s->left;) { /* newest first: the row is mostly there */
+        const struct lake_live *f = &t->files[i];
+        if (f->content != LAKE_DATA) continue;
+        bool any = false;
+        for (size_t k = 0; k < s->count && !any; k++)
+            any = !s->items[k].found && may_hold(f, &s->items[k]);
+        if (any) TRY(scan_file(s, f, e));
+    }
+    return ERR_OK;
+}
+
+enum err_code lake_replace_find(struct lake *l, struct lake_change *c, struct err *e)
+{
+    enum table_id id = c->table->t->id;
+    size_t rows = l->rows[id].count;
+    struct search s = {.l = l, .c = c};
+    s.items = malloc((rows + 1) * sizeof *s.items);
+    CHECK(s.items != NULL);
+    map_init(&s.by_key, (uint32_t)rows + 1);
+    for (size_t i = 0; i < rows; i++) {
+        struct lake_wanted w;
+        struct lake_target target;
+        if (!wanted_of(l, id, i, &w)) continue;
+        if (cache_find(l, c->table, w.key, &target)) {
+            add_target(c, target);
+            continue;
+        }
+        CHECK(map_put(&s.by_key, key_bytes(&w.key), (uint32_t)s.count) != MAP_FULL);
+        s.items[s.count++] = w;
+    }
+    s.left = s.count;
+    enum err_code code = s.left ? search_files(&s, e) : ERR_OK;
+    map_free(&s.by_key);
+    free(s.items);
+    return code;
+}
