@@ -1,16 +1,18 @@
 /* parquet.h - the Parquet subset that the lake writes, and a reader for it.
  *
- * Writes    flat columns, required or optional; zstd; v1 data pages of at most `page_rows`; dictionary (with fallback),
- *           DELTA_BINARY_PACKED, DELTA_BYTE_ARRAY (or DELTA_LENGTH), PLAIN; statistics in footer and column/offset index;
- *           field ids; sorting columns; created_by "ticklake". Five independent readers judge it in tests.
- * Types     string BYTE_ARRAY(UTF8); decimal(38,18) FIXED_LEN_BYTE_ARRAY(16) big-endian; time INT64 TIMESTAMP(MICROS, UTC);
- *           long INT64; boolean BOOLEAN; binary BYTE_ARRAY.
- * Columns   are handed over whole per row group: `present` NULL means every row has a value; absent rows still take a slot
- *           in `values` (ignored). Strings come as codes into a dictionary (venue, symbol, ...) or as slices.
+ * Writes    flat columns, required or optional; zstd; v1 data pages of at most `page_rows`;
+ *           dictionary (with fallback), DELTA_BINARY_PACKED, DELTA_BYTE_ARRAY (or DELTA_LENGTH),
+ *           PLAIN; statistics in footer and column/offset index; field ids; sorting columns;
+ *           created_by "ticklake". Five independent readers judge it in tests.
+ * Types     string BYTE_ARRAY(UTF8); decimal(38,18) FIXED_LEN_BYTE_ARRAY(16) big-endian; time INT64
+ *           TIMESTAMP(MICROS, UTC); long INT64; boolean BOOLEAN; binary BYTE_ARRAY.
+ * Columns   are handed over whole per row group: `present` NULL means every row has a value; absent
+ *           rows still take a slot in `values` (ignored). Strings come as codes into a dictionary
+ *           (venue, symbol, ...) or as slices.
  * Sink      bytes go out in order through a callback, so a file, a socket or memory can take them.
- * Reader    reads any file with these features written by us, plus PLAIN/dictionary/delta pages of pyarrow with zstd,
- *           snappy excluded; everything else is ERR_NOT_FOUND ("not understood"), damage is ERR_CORRUPT. Hostile input:
- *           bounded, fuzzed.
+ * Reader    reads any file with these features written by us, plus PLAIN/dictionary/delta pages of
+ *           pyarrow with zstd, snappy excluded; everything else is ERR_NOT_FOUND ("not
+ *           understood"), damage is ERR_CORRUPT. Hostile input: bounded, fuzzed.
  * Threads   each writer and reader in one thread.
  */
 #ifndef TICKLAKE_LAKE_PARQUET_H
@@ -31,11 +33,11 @@ struct parquet_column {
 struct parquet_values {
     const uint8_t *present; /* one byte a row, or NULL */
     union {
-        const struct str *strings;  /* STRING, BINARY by slice */
+        const struct str *strings; /* STRING, BINARY by slice */
         const i128 *decimals;
-        const int64_t *longs;       /* LONG, TIME (micros) */
+        const int64_t *longs; /* LONG, TIME (micros) */
         const uint8_t *booleans;
-        const uint32_t *codes;      /* STRING by code */
+        const uint32_t *codes; /* STRING by code */
     };
     const struct str *dictionary; /* not NULL: `codes` index into it */
     uint32_t dictionary_count;
@@ -64,10 +66,11 @@ struct parquet_writer_options {
     parquet_sink sink;
     void *sink_ctx;
 };
-enum err_code parquet_writer_new(const struct parquet_writer_options *o, struct parquet_writer **ret,
-                                 struct err *e) MUST_USE;
-enum err_code parquet_writer_row_group(struct parquet_writer *w, const struct parquet_values *columns,
-                                       size_t rows, struct err *e) MUST_USE;
+enum err_code parquet_writer_new(const struct parquet_writer_options *o,
+                                 struct parquet_writer **ret, struct err *e) MUST_USE;
+enum err_code parquet_writer_row_group(struct parquet_writer *w,
+                                       const struct parquet_values *columns, size_t rows,
+                                       struct err *e) MUST_USE;
 /* Writes the footer. Stats and split offsets are valid until parquet_writer_free. */
 enum err_code parquet_writer_finish(struct parquet_writer *w, struct err *e) MUST_USE;
 uint64_t parquet_writer_bytes(const struct parquet_writer *w);
@@ -76,7 +79,8 @@ const struct parquet_column_stats *parquet_writer_stats(const struct parquet_wri
 size_t parquet_writer_splits(const struct parquet_writer *w, const int64_t **ret_offsets);
 struct parquet_writer *parquet_writer_free(struct parquet_writer *w);
 
-/* Reading: a column chunk at a time into memory owned by the reader, valid until the next row group. */
+/* Reading: a column chunk at a time into memory owned by the reader, valid until the next row
+ * group. */
 struct parquet_chunk {
     size_t rows;
     const uint8_t *present; /* NULL: all */
@@ -88,9 +92,11 @@ struct parquet_chunk {
     };
 };
 struct parquet_reader;
-enum err_code parquet_reader_open(const char *path, struct parquet_reader **ret, struct err *e) MUST_USE;
+enum err_code parquet_reader_open(const char *path, struct parquet_reader **ret,
+                                  struct err *e) MUST_USE;
 /* The same over memory (tests, fuzzing); bytes must outlive the reader. */
-enum err_code parquet_reader_open_bytes(struct str bytes, struct parquet_reader **ret, struct err *e) MUST_USE;
+enum err_code parquet_reader_open_bytes(struct str bytes, struct parquet_reader **ret,
+                                        struct err *e) MUST_USE;
 struct parquet_reader *parquet_reader_close(struct parquet_reader *r);
 int parquet_reader_column(const struct parquet_reader *r, int32_t field_id); /* -1 when absent */
 int parquet_reader_row_groups(const struct parquet_reader *r);
@@ -98,9 +104,10 @@ int64_t parquet_reader_rows(const struct parquet_reader *r);
 int64_t parquet_reader_group_rows(const struct parquet_reader *r, int group);
 bool parquet_reader_ours(const struct parquet_reader *r); /* created_by ticklake */
 /* Footer bounds of a LONG/TIME column in a row group; false when there are none. */
-bool parquet_reader_long_bounds(const struct parquet_reader *r, int group, int column, int64_t *ret_min,
-                                int64_t *ret_max);
-enum err_code parquet_reader_read(struct parquet_reader *r, int group, int column, enum column_type type,
-                                  struct parquet_chunk *ret, struct err *e) MUST_USE;
+bool parquet_reader_long_bounds(const struct parquet_reader *r, int group, int column,
+                                int64_t *ret_min, int64_t *ret_max);
+enum err_code parquet_reader_read(struct parquet_reader *r, int group, int column,
+                                  enum column_type type, struct parquet_chunk *ret,
+                                  struct err *e) MUST_USE;
 
 #endif

@@ -1,5 +1,6 @@
-/* Bytes to integers: the RLE / bit-packed hybrid, DELTA_BINARY_PACKED, PLAIN. Input is hostile until proved otherwise:
- * no read past the end, no count that was not checked against the caller's. */
+/* Bytes to integers: the RLE / bit-packed hybrid, DELTA_BINARY_PACKED, PLAIN. Input is hostile
+ * until proved otherwise: no read past the end, no count that was not checked against the
+ * caller's. */
 #include "lake/parquet_internal.h"
 
 enum { MINIBLOCK_MAX = 1024, MINIBLOCKS_MAX = 512 };
@@ -15,7 +16,10 @@ static inline uint64_t load(const uint8_t *p, const uint8_t *end)
     return v;
 }
 
-static inline uint64_t mask_of(int width) { return width >= 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1; }
+static inline uint64_t mask_of(int width)
+{
+    return width >= 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
+}
 
 /* The i-th value of `width` bits (0..64). */
 static inline uint64_t bits_at(const uint8_t *p, const uint8_t *end, size_t i, int width)
@@ -27,10 +31,10 @@ static inline uint64_t bits_at(const uint8_t *p, const uint8_t *end, size_t i, i
     return v & mask_of(width);
 }
 
-/* ---- hybrid --------------------------------------------------------------------------------------------------- */
+/* ---- hybrid ---------------------------------------------------------------------------------- */
 
-static bool decode_literals(const uint8_t **p, const uint8_t *end, int width, size_t groups, uint32_t *values,
-                            size_t n)
+static bool decode_literals(const uint8_t **p, const uint8_t *end, int width, size_t groups,
+                            uint32_t *values, size_t n)
 {
     size_t left = (size_t)(end - *p), need = (n * (size_t)width + 7) / 8;
     if (need > left) return false;
@@ -73,7 +77,7 @@ bool decode_hybrid(struct str in, int width, uint32_t *values, size_t n)
     return true;
 }
 
-/* ---- DELTA_BINARY_PACKED -------------------------------------------------------------------------------------- */
+/* ---- DELTA_BINARY_PACKED --------------------------------------------------------------------- */
 
 struct delta {
     const uint8_t *p, *end;
@@ -87,7 +91,8 @@ static bool delta_head(struct delta *d, size_t n)
     if (!decode_varint(&d->p, d->end, &block) || !decode_varint(&d->p, d->end, &miniblocks) ||
         !decode_varint(&d->p, d->end, &count) || !decode_varint(&d->p, d->end, &first))
         return false;
-    if (miniblocks == 0 || miniblocks > MINIBLOCKS_MAX || block % miniblocks != 0 || count != n) return false;
+    if (miniblocks == 0 || miniblocks > MINIBLOCKS_MAX || block % miniblocks != 0 || count != n)
+        return false;
     uint64_t miniblock = block / miniblocks;
     if (miniblock == 0 || miniblock % 8 != 0 || miniblock > MINIBLOCK_MAX) return false;
     d->miniblocks = (size_t)miniblocks;
@@ -139,7 +144,7 @@ bool decode_delta(struct str in, int64_t *values, size_t n, size_t *ret_used)
     return true;
 }
 
-/* ---- PLAIN ---------------------------------------------------------------------------------------------------- */
+/* ---- PLAIN ----------------------------------------------------------------------------------- */
 
 bool decode_plain_longs(struct str in, int64_t *values, size_t n, int bytes)
 {

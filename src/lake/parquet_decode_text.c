@@ -1,4 +1,5 @@
-/* Bytes to strings. Results are slices of the page where its bytes stand together, else of the arena. */
+/* Bytes to strings. Results are slices of the page where its bytes stand together, else of the
+ * arena. */
 #include "lake/parquet_internal.h"
 
 bool decode_plain_strings(struct str in, struct str *values, size_t n)
@@ -16,7 +17,10 @@ bool decode_plain_strings(struct str in, struct str *values, size_t n)
     return true;
 }
 
-static struct str rest(struct str in, size_t used) { return (struct str){in.p + used, in.n - used}; }
+static struct str rest(struct str in, size_t used)
+{
+    return (struct str){in.p + used, in.n - used};
+}
 
 bool decode_delta_lengths(struct str in, struct str *values, size_t n, int64_t *lengths)
 {
@@ -31,8 +35,9 @@ bool decode_delta_lengths(struct str in, struct str *values, size_t n, int64_t *
     return true;
 }
 
-/* Checks all lengths before a byte is copied, and says how much room the strings with a prefix need. A page whose
- * every string is one byte longer than the last grows with the square of its values: hence the limit. */
+/* Checks all lengths before a byte is copied, and says how much room the strings with a prefix
+ * need. A page whose every string is one byte longer than the last grows with the square of its
+ * values: hence the limit. */
 static bool measure(const int64_t *prefixes, const struct str *suffixes, size_t n, size_t *ret_room)
 {
     size_t before = 0, room = 0;
@@ -46,7 +51,8 @@ static bool measure(const int64_t *prefixes, const struct str *suffixes, size_t 
     return true;
 }
 
-bool decode_delta_strings(struct str in, struct str *values, size_t n, int64_t *lengths, struct arena *a)
+bool decode_delta_strings(struct str in, struct str *values, size_t n, int64_t *lengths,
+                          struct arena *a)
 {
     int64_t *prefixes = lengths;
     size_t used, room;

@@ -35,7 +35,7 @@ static void make_room(struct parquet_dictionary *d, size_t values, size_t entrie
     d->decimals = scratch(d->decimals, &d->entries_cap, entries, sizeof *d->decimals);
 }
 
-/* ---- the caller's codes --------------------------------------------------------------------------------------- */
+/* ---- the caller's codes ---------------------------------------------------------------------- */
 
 static void remap_room(struct parquet_dictionary *d, size_t count)
 {
@@ -46,7 +46,8 @@ static void remap_room(struct parquet_dictionary *d, size_t count)
     d->remap_count = count;
 }
 
-void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_values *v, size_t rows)
+void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_values *v,
+                           size_t rows)
 {
     make_room(d, rows, v->dictionary_count < rows ? v->dictionary_count : rows);
     remap_room(d, v->dictionary_count);
@@ -69,7 +70,8 @@ void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_va
         }
         d->codes[n++] = entry;
     }
-    /* Only what was touched is cleared: the caller's dictionary may have a million entries and the group ten rows. */
+    /* Only what was touched is cleared: the caller's dictionary may have a million entries and
+     * the group ten rows. */
     last = UINT64_MAX;
     for (size_t i = 0; i < rows; i++) {
         if ((v->present && !v->present[i]) || v->codes[i] == last) continue;
@@ -78,7 +80,7 @@ void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_va
     }
 }
 
-/* ---- by hashing ----------------------------------------------------------------------------------------------- */
+/* ---- by hashing ------------------------------------------------------------------------------ */
 
 static inline uint64_t hash_number(i128 v)
 {
@@ -114,7 +116,6 @@ static void slots_grow(struct parquet_dictionary *d)
     }
 }
 
-
 static inline uint32_t find_number(struct parquet_dictionary *d, i128 v)
 {
     size_t mask = d->slot_count - 1, at = hash_number(v) >> 20 & mask;
@@ -135,7 +136,8 @@ static inline uint32_t find_string(struct parquet_dictionary *d, struct str v)
     return d->count - 1;
 }
 
-static bool build_part(struct parquet_dictionary *d, const struct parquet_dense *v, size_t from, size_t to)
+static bool build_part(struct parquet_dictionary *d, const struct parquet_dense *v, size_t from,
+                       size_t to)
 {
     for (size_t i = from; i < to; i++) {
         if (d->count >= d->slot_count / 2) slots_grow(d);
@@ -157,7 +159,8 @@ bool dictionary_build(struct parquet_dictionary *d, const struct parquet_dense *
     slots_room(d, SLOTS_FIRST);
     size_t sample = v->n < DICTIONARY_SAMPLE ? v->n : DICTIONARY_SAMPLE;
     if (v->n == 0 || !build_part(d, v, 0, sample)) return false;
-    if (d->count > sample - sample / 4) return false; /* three in four were new: the pages say it cheaper */
+    if (d->count > sample - sample / 4)
+        return false; /* three in four were new: the pages say it cheaper */
     return build_part(d, v, sample, v->n);
 }
 

@@ -1,7 +1,7 @@
 /* Integers to bytes: bit packing, the RLE / bit-packed hybrid, DELTA_BINARY_PACKED.
  *
- * Plain C that compilers keep in registers: on 5 million trades all encoders together cost less than a quarter of
- * what zstd takes, so intrinsics would buy nothing.
+ * Plain C that compilers keep in registers: on 5 million trades all encoders together cost less
+ * than a quarter of what zstd takes, so intrinsics would buy nothing.
  */
 #include "lake/parquet_internal.h"
 
@@ -14,10 +14,13 @@ static inline void put_u64(uint8_t *p, uint64_t v)
     memcpy(p, &v, sizeof v); /* little endian: the only order this program is built for */
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Parquet and Avro values are copied as they are");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "Parquet and Avro values are copied as they are");
 
-/* n (a multiple of 8) values below 2^width to n * width / 8 bytes, lowest bit first. `out` has 8 bytes to spare. */
-static inline __attribute__((always_inline)) void pack(const uint64_t *values, size_t n, int width, uint8_t *out)
+/* n (a multiple of 8) values below 2^width to n * width / 8 bytes, lowest bit first. `out` has 8
+ * bytes to spare. */
+static inline __attribute__((always_inline)) void pack(const uint64_t *values, size_t n, int width,
+                                                       uint8_t *out)
 {
     uint64_t bits = 0;
     int used = 0;
@@ -34,7 +37,7 @@ static inline __attribute__((always_inline)) void pack(const uint64_t *values, s
     if (used > 0) put_u64(out, bits);
 }
 
-/* ---- hybrid --------------------------------------------------------------------------------------------------- */
+/* ---- hybrid ---------------------------------------------------------------------------------- */
 
 static void put_literals(struct buf *out, const uint32_t *values, size_t n, int width)
 {
@@ -69,7 +72,8 @@ static size_t run_length(const uint32_t *values, size_t n)
     return k;
 }
 
-/* A run pays when its values, packed, take more than the run and the head of the literals behind it. */
+/* A run pays when its values, packed, take more than the run and the head of the literals behind
+ * it. */
 void encode_hybrid(struct buf *out, const uint32_t *values, size_t n, int width)
 {
     size_t least = width > 0 ? 8 + 32 / (size_t)width : 1, literals = 0, i = 0;
@@ -112,7 +116,7 @@ void encode_plain_booleans(struct buf *out, const uint8_t *values, size_t n)
     out->len += (n + 7) / 8;
 }
 
-/* ---- DELTA_BINARY_PACKED -------------------------------------------------------------------------------------- */
+/* ---- DELTA_BINARY_PACKED --------------------------------------------------------------------- */
 
 /* One block of n <= 128 deltas; returns the end. Room: 10 + 4 + 128 * 8 + 8. */
 static uint8_t *put_block(uint8_t *to, const int64_t *values, int64_t before, size_t n)

@@ -1,17 +1,17 @@
-/* What stands behind the data: column index, offset index, and the footer. Field numbers are parquet.thrift's. */
+/* What stands behind the data: column index, offset index, and the footer. Field numbers are
+ * parquet.thrift's. */
+#include "gen/version.h"
 #include "lake/parquet_internal.h"
 
-#ifndef TICKLAKE_VERSION
-#define TICKLAKE_VERSION "0.1.0"
-#endif
-
-/* parquet-mr parses "NAME version N (build B)" and distrusts files of writers that it cannot parse. */
-static const char created_by[] = "ticklake version " TICKLAKE_VERSION " (build c17)";
+/* parquet-mr parses "NAME version N (build B)" and distrusts files of writers that it cannot
+ * parse. */
+static const char created_by[] = "ticklake version " TICKLAKE_VERSION " (build " TICKLAKE_BUILD ")";
 
 enum boundary_order { UNORDERED, ASCENDING, DESCENDING };
 
 /* Over the pages that have values, as the format wants it; equal bounds are in both orders. */
-static enum boundary_order order_of(enum column_type type, const struct parquet_page *pages, size_t count)
+static enum boundary_order order_of(enum column_type type, const struct parquet_page *pages,
+                                    size_t count)
 {
     bool up = true, down = true;
     const struct parquet_range *last = NULL;
@@ -19,7 +19,8 @@ static enum boundary_order order_of(enum column_type type, const struct parquet_
         const struct parquet_range *r = &pages[i].range;
         if (!r->any) continue;
         if (last) {
-            int min = bound_cmp(type, &r->min, &last->min), max = bound_cmp(type, &r->max, &last->max);
+            int min = bound_cmp(type, &r->min, &last->min),
+                max = bound_cmp(type, &r->max, &last->max);
             up &= min >= 0 && max >= 0;
             down &= min <= 0 && max <= 0;
         }
@@ -28,8 +29,8 @@ static enum boundary_order order_of(enum column_type type, const struct parquet_
     return up ? ASCENDING : down ? DESCENDING : UNORDERED;
 }
 
-static void put_bounds(struct thrift_writer *t, int16_t id, enum column_type type, const struct parquet_page *pages,
-                       size_t count)
+static void put_bounds(struct thrift_writer *t, int16_t id, enum column_type type,
+                       const struct parquet_page *pages, size_t count)
 {
     uint8_t bytes[BOUND_BYTES + 4];
     bool upper = id == 3, exact;
@@ -42,7 +43,8 @@ static void put_bounds(struct thrift_writer *t, int16_t id, enum column_type typ
     }
 }
 
-static void put_column_index(struct buf *out, enum column_type type, const struct parquet_page *pages, size_t count)
+static void put_column_index(struct buf *out, enum column_type type,
+                             const struct parquet_page *pages, size_t count)
 {
     struct thrift_writer t;
     thrift_start(&t, out);
@@ -72,8 +74,8 @@ static void put_offset_index(struct buf *out, const struct parquet_page *pages, 
 }
 
 /* Offsets are relative to the start of w->indexes until the footer is written. */
-void writer_index(struct parquet_writer *w, int column, const struct parquet_page *pages, size_t count,
-                  struct parquet_chunk_meta *m)
+void writer_index(struct parquet_writer *w, int column, const struct parquet_page *pages,
+                  size_t count, struct parquet_chunk_meta *m)
 {
     m->column_index_offset = (int64_t)w->indexes.len;
     put_column_index(&w->indexes, w->columns[column].type, pages, count);
@@ -83,7 +85,7 @@ void writer_index(struct parquet_writer *w, int column, const struct parquet_pag
     m->offset_index_bytes = (int32_t)((int64_t)w->indexes.len - m->offset_index_offset);
 }
 
-/* ---- footer --------------------------------------------------------------------------------------------------- */
+/* ---- footer ---------------------------------------------------------------------------------- */
 
 static enum parquet_physical physical_of(enum column_type type)
 {
@@ -133,7 +135,8 @@ static void put_schema_column(struct thrift_writer *t, const struct parquet_colu
         thrift_put_i32(t, 8, 38);
     }
     thrift_put_i32(t, 9, c->field_id);
-    if (c->type == COLUMN_STRING || c->type == COLUMN_DECIMAL || c->type == COLUMN_TIME) put_logical(t, c->type);
+    if (c->type == COLUMN_STRING || c->type == COLUMN_DECIMAL || c->type == COLUMN_TIME)
+        put_logical(t, c->type);
     thrift_end(t);
 }
 
@@ -147,7 +150,8 @@ static void put_schema(struct thrift_writer *t, const struct parquet_writer *w)
     for (int i = 0; i < w->column_count; i++) put_schema_column(t, &w->columns[i]);
 }
 
-static void put_statistics(struct thrift_writer *t, const struct parquet_writer *w, const struct parquet_chunk_meta *m)
+static void put_statistics(struct thrift_writer *t, const struct parquet_writer *w,
+                           const struct parquet_chunk_meta *m)
 {
     const char *bounds = (const char *)w->bounds.data;
     thrift_put_struct(t, 12);
@@ -180,8 +184,8 @@ static void put_encoding_stats(struct thrift_writer *t, const struct parquet_chu
     thrift_end(t);
 }
 
-static void put_chunk_meta(struct thrift_writer *t, const struct parquet_writer *w, const struct parquet_column *c,
-                           const struct parquet_chunk_meta *m)
+static void put_chunk_meta(struct thrift_writer *t, const struct parquet_writer *w,
+                           const struct parquet_column *c, const struct parquet_chunk_meta *m)
 {
     bool dictionary = m->dictionary_offset != 0;
     thrift_put_struct(t, 3);
@@ -203,13 +207,15 @@ static void put_chunk_meta(struct thrift_writer *t, const struct parquet_writer 
     thrift_end(t);
 }
 
-static void put_group(struct thrift_writer *t, const struct parquet_writer *w, size_t group, int64_t index_base)
+static void put_group(struct thrift_writer *t, const struct parquet_writer *w, size_t group,
+                      int64_t index_base)
 {
     const struct parquet_group_meta *g = &w->groups[group];
     thrift_add_struct(t);
     thrift_put_list(t, 1, THRIFT_STRUCT, (size_t)w->column_count);
     for (int i = 0; i < w->column_count; i++) {
-        const struct parquet_chunk_meta *m = &w->chunks[group * (size_t)w->column_count + (size_t)i];
+        const struct parquet_chunk_meta *m =
+            &w->chunks[group * (size_t)w->column_count + (size_t)i];
         thrift_add_struct(t);
         thrift_put_i64(t, 2, 0); /* deprecated, and still required */
         put_chunk_meta(t, w, &w->columns[i], m);

@@ -1,8 +1,10 @@
 /* parquet_internal.h - what the parquet_*.c files share; nobody else includes it.
  *
- * Numbers   the enums below are the format's own (parquet.thrift), so they are written and read as they stand.
- * Memory    encoders append to a struct buf; decoders read from a slice that they never leave and write into arrays
- *           that the caller has sized by the page header's count. They return false on damage, the caller says where.
+ * Numbers   the enums below are the format's own (parquet.thrift), so they are written and read as
+ *           they stand.
+ * Memory    encoders append to a struct buf; decoders read from a slice that they never leave and
+ *           write into arrays that the caller has sized by the page header's count. They return
+ *           false on damage, the caller says where.
  */
 #ifndef TICKLAKE_LAKE_PARQUET_INTERNAL_H
 #define TICKLAKE_LAKE_PARQUET_INTERNAL_H
@@ -38,19 +40,19 @@ enum parquet_page_type { PAGE_DATA = 0, PAGE_INDEX = 1, PAGE_DICTIONARY = 2, PAG
 enum {
     DECIMAL_BYTES = 16,
     PAGE_ROWS_DEFAULT = 20000,
-    PAGE_BYTES = 1 << 20,         /* a page of long strings ends here, whatever its rows */
-    DICTIONARY_MAX = 1 << 16,     /* distinct values; past it a column is written without */
-    DICTIONARY_SAMPLE = 1 << 16,  /* after so many rows a dictionary must have proved itself */
-    VALUE_BYTES_MAX = 64 << 20,   /* one string */
-    CHUNK_BYTES_MAX = 1 << 30,    /* one column of one row group, written or read */
-    PAGE_READ_MAX = 256 << 20,    /* one page, unpacked */
+    PAGE_BYTES = 1 << 20,        /* a page of long strings ends here, whatever its rows */
+    DICTIONARY_MAX = 1 << 16,    /* distinct values; past it a column is written without */
+    DICTIONARY_SAMPLE = 1 << 16, /* after so many rows a dictionary must have proved itself */
+    VALUE_BYTES_MAX = 64 << 20,  /* one string */
+    CHUNK_BYTES_MAX = 1 << 30,   /* one column of one row group, written or read */
+    PAGE_READ_MAX = 256 << 20,   /* one page, unpacked */
     FOOTER_BYTES_MAX = 64 << 20,
-    GROUP_ROWS_MAX = 64 << 20,    /* 1 GiB of decimals */
+    GROUP_ROWS_MAX = 64 << 20, /* 1 GiB of decimals */
     THRIFT_DEPTH_MAX = 16,
-    BOUND_BYTES = 64,             /* text bounds in footer and index are cut to this, as parquet-mr does */
+    BOUND_BYTES = 64, /* text bounds in footer and index are cut to this, as parquet-mr does */
 };
 
-/* ---- compact Thrift ------------------------------------------------------------------------------------------- */
+/* ---- compact Thrift -------------------------------------------------------------------------- */
 
 enum thrift_type {
     THRIFT_STOP,
@@ -104,7 +106,7 @@ struct str thrift_bytes(struct thrift_reader *t, enum thrift_type type);
 /* Opens a list of `element`; the count never exceeds the bytes that are left. */
 size_t thrift_list(struct thrift_reader *t, enum thrift_type type, enum thrift_type element);
 
-/* ---- encodings ------------------------------------------------------------------------------------------------ */
+/* ---- encodings ------------------------------------------------------------------------------- */
 
 void encode_varint(struct buf *out, uint64_t v);
 /* RLE / bit-packed hybrid of n values of `width` bits (0..32). */
@@ -128,11 +130,14 @@ bool decode_plain_longs(struct str in, int64_t *values, size_t n, int bytes);
 bool decode_plain_decimals(struct str in, i128 *values, size_t n, int bytes);
 bool decode_plain_booleans(struct str in, uint8_t *values, size_t n);
 bool decode_plain_strings(struct str in, struct str *values, size_t n); /* slices of `in` */
-bool decode_delta_lengths(struct str in, struct str *values, size_t n, int64_t *lengths); /* slices of `in` */
-/* New bytes come from the arena; false also where its limit is reached. `lengths` is scratch of 2n. */
-bool decode_delta_strings(struct str in, struct str *values, size_t n, int64_t *lengths, struct arena *a);
+bool decode_delta_lengths(struct str in, struct str *values, size_t n,
+                          int64_t *lengths); /* slices of `in` */
+/* New bytes come from the arena; false also where its limit is reached. `lengths` is scratch of
+ * 2n. */
+bool decode_delta_strings(struct str in, struct str *values, size_t n, int64_t *lengths,
+                          struct arena *a);
 
-/* ---- the writer's parts --------------------------------------------------------------------------------------- */
+/* ---- the writer's parts ---------------------------------------------------------------------- */
 
 /* A lowest or highest value: text for STRING and BINARY, else the number. */
 struct parquet_bound {
@@ -145,7 +150,8 @@ struct parquet_range {
     struct parquet_bound min, max;
 };
 
-/* Everything a column of a row group holds, without its gaps: n values, of which only one array is set. */
+/* Everything a column of a row group holds, without its gaps: n values, of which only one array
+ * is set. */
 struct parquet_dense {
     enum column_type type;
     size_t n;
@@ -160,7 +166,7 @@ struct parquet_dictionary {
     enum column_type type;
     uint32_t count;
     struct str *strings;
-    i128 *decimals; /* longs too */
+    i128 *decimals;  /* longs too */
     uint32_t *codes; /* of each value of the column */
     size_t codes_cap, entries_cap;
     uint32_t *slots; /* open addressing: entry + 1, 0 empty */
@@ -171,14 +177,17 @@ struct parquet_dictionary {
 void dictionary_free(struct parquet_dictionary *d);
 /* false: not worth it. The entries are slices of the values. */
 bool dictionary_build(struct parquet_dictionary *d, const struct parquet_dense *values);
-/* The caller has codes already: keeps the entries in use, in order of appearance. present NULL: all. */
-void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_values *v, size_t rows);
-void dictionary_encode(const struct parquet_dictionary *d, struct buf *out); /* the dictionary page's body */
+/* The caller has codes already: keeps the entries in use, in order of appearance. present NULL:
+ * all. */
+void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_values *v,
+                           size_t rows);
+void dictionary_encode(const struct parquet_dictionary *d,
+                       struct buf *out); /* the dictionary page's body */
 
 struct parquet_page {
-    int64_t offset;       /* in the file, of its header */
-    int32_t bytes;        /* header included */
-    int64_t first_row;    /* in the row group */
+    int64_t offset;    /* in the file, of its header */
+    int32_t bytes;     /* header included */
+    int64_t first_row; /* in the row group */
     int64_t rows, nulls;
     struct parquet_range range;
 };
@@ -186,17 +195,20 @@ struct parquet_page {
 int bound_cmp(enum column_type type, const struct parquet_bound *a, const struct parquet_bound *b);
 void range_add(enum column_type type, struct parquet_range *into, const struct parquet_range *more);
 struct parquet_range range_of_values(const struct parquet_dense *v, size_t from, size_t to);
-/* Over the entries that codes[from..to) name. `stamps` (one per entry) and `stamp` tell pages apart. */
+/* Over the entries that codes[from..to) name. `stamps` (one per entry) and `stamp` tell pages
+ * apart. */
 struct parquet_range range_of_codes(const struct parquet_dictionary *d, size_t from, size_t to,
                                     uint32_t *stamps, uint32_t stamp);
 
-/* Bytes of a bound as statistics hold it; text is cut. Returns false where a cut upper bound cannot be raised;
- * *ret_exact tells whether it was cut. `bytes` has BOUND_BYTES + 4. */
-struct str bound_bytes(enum column_type type, const struct parquet_bound *b, bool upper, uint8_t *bytes,
-                       bool *ret_exact);
-/* Cuts to `points` code points; upper: raised. false where that is impossible. Room for points * 4 bytes. */
+/* Bytes of a bound as statistics hold it; text is cut. Returns false where a cut upper bound
+ * cannot be raised; *ret_exact tells whether it was cut. `bytes` has BOUND_BYTES + 4. */
+struct str bound_bytes(enum column_type type, const struct parquet_bound *b, bool upper,
+                       uint8_t *bytes, bool *ret_exact);
+/* Cuts to `points` code points; upper: raised. false where that is impossible. Room for points *
+ * 4 bytes. */
 bool text_bound(struct str text, size_t points, bool upper, uint8_t *bytes, size_t *ret_len);
-void stats_add(struct parquet_column_stats *s, enum column_type type, const struct parquet_range *r);
+void stats_add(struct parquet_column_stats *s, enum column_type type,
+               const struct parquet_range *r);
 
 struct parquet_chunk_meta { /* what the footer says of one column of one row group */
     int64_t first_offset, data_offset, dictionary_offset; /* dictionary: 0 none */
@@ -252,13 +264,14 @@ struct parquet_writer {
 };
 
 enum err_code writer_flush(struct parquet_writer *w, struct err *e) MUST_USE;
-enum err_code writer_column(struct parquet_writer *w, int column, const struct parquet_values *v, size_t rows,
-                            struct parquet_chunk_meta *ret, struct err *e) MUST_USE;
+enum err_code writer_column(struct parquet_writer *w, int column, const struct parquet_values *v,
+                            size_t rows, struct parquet_chunk_meta *ret, struct err *e) MUST_USE;
 /* Appends the two indexes of a chunk to w->indexes. */
-void writer_index(struct parquet_writer *w, int column, const struct parquet_page *pages, size_t count,
-                  struct parquet_chunk_meta *m);
+void writer_index(struct parquet_writer *w, int column, const struct parquet_page *pages,
+                  size_t count, struct parquet_chunk_meta *m);
 void writer_footer(struct parquet_writer *w, struct buf *out);
-/* Grows an array to hold n elements of `size`; contents are lost. Out of memory is a CHECK: n is bounded. */
+/* Grows an array to hold n elements of `size`; contents are lost. Out of memory is a CHECK: n is
+ * bounded. */
 void *scratch(void *old, size_t *cap, size_t n, size_t size);
 
 #endif

@@ -45,11 +45,12 @@ struct parquet_reader *parquet_reader_close(struct parquet_reader *r)
     return NULL;
 }
 
-enum err_code reader_bytes(struct parquet_reader *r, uint64_t offset, size_t len, void *to, struct err *e)
+enum err_code reader_bytes(struct parquet_reader *r, uint64_t offset, size_t len, void *to,
+                           struct err *e)
 {
     if (offset > r->size || len > r->size - offset)
-        return ERR(e, ERR_CORRUPT, "%s: ends at byte %llu, before %llu", r->path, (unsigned long long)r->size,
-                   (unsigned long long)(offset + len));
+        return ERR(e, ERR_CORRUPT, "%s: ends at byte %llu, before %llu", r->path,
+                   (unsigned long long)r->size, (unsigned long long)(offset + len));
     if (r->fd >= 0) return file_read_at(r->fd, r->path, offset, to, len, e);
     if (len) memcpy(to, r->bytes.p + offset, len);
     return ERR_OK;
@@ -59,20 +60,23 @@ static enum err_code read_footer(struct parquet_reader *r, struct err *e)
 {
     uint8_t tail[TAIL_BYTES], head[4];
     if (r->size < sizeof head + TAIL_BYTES)
-        return ERR(e, ERR_CORRUPT, "%s: %llu bytes are no Parquet file", r->path, (unsigned long long)r->size);
+        return ERR(e, ERR_CORRUPT, "%s: %llu bytes are no Parquet file", r->path,
+                   (unsigned long long)r->size);
     TRY(reader_bytes(r, 0, sizeof head, head, e));
     TRY(reader_bytes(r, r->size - TAIL_BYTES, TAIL_BYTES, tail, e));
-    if (memcmp(tail + 4, "PARE", 4) == 0) return ERR(e, ERR_NOT_FOUND, "%s: not understood: encrypted", r->path);
+    if (memcmp(tail + 4, "PARE", 4) == 0)
+        return ERR(e, ERR_NOT_FOUND, "%s: not understood: encrypted", r->path);
     if (memcmp(head, "PAR1", 4) != 0 || memcmp(tail + 4, "PAR1", 4) != 0)
-        return ERR(e, ERR_CORRUPT, "%s: no Parquet file, or cut: PAR1 is missing at its start or end", r->path);
+        return ERR(e, ERR_CORRUPT,
+                   "%s: no Parquet file, or cut: PAR1 is missing at its start or end", r->path);
     uint32_t len;
     memcpy(&len, tail, 4);
     if (len > r->size - sizeof head - TAIL_BYTES)
         return ERR(e, ERR_CORRUPT, "%s: a footer of %u bytes in a file of %llu", r->path, len,
                    (unsigned long long)r->size);
     if (len > FOOTER_BYTES_MAX)
-        return ERR(e, ERR_NOT_FOUND, "%s: not understood: a footer of %u bytes, limit %d", r->path, len,
-                   FOOTER_BYTES_MAX);
+        return ERR(e, ERR_NOT_FOUND, "%s: not understood: a footer of %u bytes, limit %d", r->path,
+                   len, FOOTER_BYTES_MAX);
     r->footer_start = r->size - TAIL_BYTES - len;
     r->footer = malloc(len + 1);
     CHECK(r->footer != NULL);
@@ -80,7 +84,8 @@ static enum err_code read_footer(struct parquet_reader *r, struct err *e)
     return reader_parse_footer(r, len, e);
 }
 
-static enum err_code finish_open(struct parquet_reader *r, struct parquet_reader **ret, struct err *e)
+static enum err_code finish_open(struct parquet_reader *r, struct parquet_reader **ret,
+                                 struct err *e)
 {
     enum err_code code = read_footer(r, e);
     if (code == ERR_OK)
@@ -101,7 +106,8 @@ enum err_code parquet_reader_open(const char *path, struct parquet_reader **ret,
     return finish_open(r, ret, e);
 }
 
-enum err_code parquet_reader_open_bytes(struct str bytes, struct parquet_reader **ret, struct err *e)
+enum err_code parquet_reader_open_bytes(struct str bytes, struct parquet_reader **ret,
+                                        struct err *e)
 {
     struct parquet_reader *r = new_reader("(memory)");
     r->bytes = bytes;
@@ -128,8 +134,8 @@ int64_t parquet_reader_group_rows(const struct parquet_reader *r, int group)
     return r->groups[group].rows;
 }
 
-bool parquet_reader_long_bounds(const struct parquet_reader *r, int group, int column, int64_t *ret_min,
-                                int64_t *ret_max)
+bool parquet_reader_long_bounds(const struct parquet_reader *r, int group, int column,
+                                int64_t *ret_min, int64_t *ret_max)
 {
     CHECK(group >= 0 && (size_t)group < r->group_count);
     CHECK(column >= 0 && (size_t)column < r->column_count);

@@ -1,7 +1,7 @@
 /* Footers and page headers to structs. Unknown fields are skipped, as Thrift wants it. */
 #include "lake/parquet_reader.h"
 
-/* ---- schema --------------------------------------------------------------------------------------------------- */
+/* ---- schema ---------------------------------------------------------------------------------- */
 
 static void parse_time_unit(struct thrift_reader *t, struct read_column *c)
 {
@@ -95,8 +95,9 @@ static void parse_element(struct thrift_reader *t, struct element *el)
     c->nested = el->repetition != 0 && el->repetition != 1;
 }
 
-/* The tree is stored depth first. Only leaves right under the root are readable; others must still be counted, since
- * chunks go by leaf. `left` holds how many children each open group still lacks. */
+/* The tree is stored depth first. Only leaves right under the root are readable; others must
+ * still be counted, since chunks go by leaf. `left` holds how many children each open group
+ * still lacks. */
 static bool parse_schema(struct thrift_reader *t, enum thrift_type type, struct parquet_reader *r)
 {
     size_t n = thrift_list(t, type, THRIFT_STRUCT), depth = 0;
@@ -121,7 +122,7 @@ static bool parse_schema(struct thrift_reader *t, enum thrift_type type, struct 
     return true;
 }
 
-/* ---- row groups ----------------------------------------------------------------------------------------------- */
+/* ---- row groups ------------------------------------------------------------------------------ */
 
 static void parse_statistics(struct thrift_reader *t, struct read_chunk *c)
 {
@@ -170,7 +171,8 @@ static void parse_chunk(struct thrift_reader *t, struct read_chunk *c)
             parse_chunk_meta(t, c);
             continue;
         }
-        if (id == 1 || id == 8 || id == 9) c->elsewhere = true; /* file_path, crypto metadata, encrypted metadata */
+        if (id == 1 || id == 8 || id == 9)
+            c->elsewhere = true; /* file_path, crypto metadata, encrypted metadata */
         thrift_skip(t, type);
     }
 }
@@ -245,13 +247,13 @@ enum err_code reader_parse_footer(struct parquet_reader *r, size_t len, struct e
     for (size_t i = 0; i < r->group_count; i++)
         if (__builtin_add_overflow(sum, r->groups[i].rows, &sum)) sum = -1;
     if (rows != sum)
-        return ERR(e, ERR_CORRUPT, "%s: the footer says %lld rows, its row groups %lld", r->path, (long long)rows,
-                   (long long)sum);
+        return ERR(e, ERR_CORRUPT, "%s: the footer says %lld rows, its row groups %lld", r->path,
+                   (long long)rows, (long long)sum);
     r->rows = rows;
     return ERR_OK;
 }
 
-/* ---- page headers --------------------------------------------------------------------------------------------- */
+/* ---- page headers ---------------------------------------------------------------------------- */
 
 /* All three kinds of page headers have the count in field 1; the rest differs. */
 static void parse_page_kind(struct thrift_reader *t, struct read_page *p, int16_t kind)
@@ -279,8 +281,13 @@ static void parse_page_kind(struct thrift_reader *t, struct read_page *p, int16_
 
 bool read_page_header(const uint8_t **p, const uint8_t *end, struct read_page *ret)
 {
-    *ret = (struct read_page){.type = -1, .unpacked = -1, .packed = -1, .values = -1, .encoding = -1,
-                              .levels_encoding = ENCODING_RLE, .v2_packed = true};
+    *ret = (struct read_page){.type = -1,
+                              .unpacked = -1,
+                              .packed = -1,
+                              .values = -1,
+                              .encoding = -1,
+                              .levels_encoding = ENCODING_RLE,
+                              .v2_packed = true};
     struct thrift_reader t = {.p = *p, .end = end};
     int16_t id = 0;
     enum thrift_type type;

@@ -1,7 +1,11 @@
-/* Lowest and highest values: of a page, of a column, and as the bytes that footers and Iceberg manifests hold. */
+/* Lowest and highest values: of a page, of a column, and as the bytes that footers and Iceberg
+ * manifests hold. */
 #include "lake/parquet_internal.h"
 
-static bool is_text(enum column_type type) { return type == COLUMN_STRING || type == COLUMN_BINARY; }
+static bool is_text(enum column_type type)
+{
+    return type == COLUMN_STRING || type == COLUMN_BINARY;
+}
 
 int bound_cmp(enum column_type type, const struct parquet_bound *a, const struct parquet_bound *b)
 {
@@ -52,8 +56,8 @@ static struct parquet_range range_of_booleans(const uint8_t *v, size_t n)
     return range_of_numbers(all, some);
 }
 
-/* Ids mostly ascend. So a value is compared with the one before it, and with the extremes only where the direction
- * turns: an extreme is always at a turn or at an end. */
+/* Ids mostly ascend. So a value is compared with the one before it, and with the extremes only
+ * where the direction turns: an extreme is always at a turn or at an end. */
 static struct parquet_range range_of_strings(const struct str *v, size_t n)
 {
     struct str min = v[0], max = v[0];
@@ -80,8 +84,8 @@ struct parquet_range range_of_values(const struct parquet_dense *v, size_t from,
     return range_of_booleans(v->booleans + from, to - from);
 }
 
-struct parquet_range range_of_codes(const struct parquet_dictionary *d, size_t from, size_t to, uint32_t *stamps,
-                                    uint32_t stamp)
+struct parquet_range range_of_codes(const struct parquet_dictionary *d, size_t from, size_t to,
+                                    uint32_t *stamps, uint32_t stamp)
 {
     struct parquet_range r = {.any = false};
     for (size_t i = from; i < to; i++) {
@@ -99,13 +103,18 @@ struct parquet_range range_of_codes(const struct parquet_dictionary *d, size_t f
     return r;
 }
 
-/* ---- as bytes ------------------------------------------------------------------------------------------------- */
+/* ---- as bytes -------------------------------------------------------------------------------- */
 
-/* Length of the code point at p, 0 where it is no UTF-8 (overlong forms and surrogates are not told apart: they are
- * only cut and raised, never decoded for use). */
+/* Length of the code point at p, 0 where it is no UTF-8 (overlong forms and surrogates are not
+ * told apart: they are only cut and raised, never decoded for use). */
 static size_t point_len(const uint8_t *p, size_t n)
 {
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
+    size_t len = p[0] < 0x80   ? 1
+                 : p[0] < 0xC2 ? 0
+                 : p[0] < 0xE0 ? 2
+                 : p[0] < 0xF0 ? 3
+                 : p[0] < 0xF5 ? 4
+                               : 0;
     if (len > n) return 0;
     for (size_t i = 1; i < len; i++)
         if ((p[i] & 0xC0) != 0x80) return 0;
@@ -133,8 +142,8 @@ static size_t point_encode(uint32_t v, uint8_t *p)
     return len;
 }
 
-/* Raises the last code point that can be raised and drops what is behind it. A point may grow by a byte, so the room
- * is that of `points` points of 4 bytes. */
+/* Raises the last code point that can be raised and drops what is behind it. A point may grow by
+ * a byte, so the room is that of `points` points of 4 bytes. */
 static bool raise_text(uint8_t *bytes, size_t *len)
 {
     while (*len > 0) {
@@ -184,21 +193,24 @@ static bool raise_bytes(uint8_t *bytes, size_t *len)
     return true;
 }
 
-/* A long text that cannot be cut (no UTF-8, nothing to raise) stays whole: a bound must be true before it is short. */
-static struct str text_bytes(enum column_type type, struct str text, bool upper, uint8_t *bytes, bool *ret_exact)
+/* A long text that cannot be cut (no UTF-8, nothing to raise) stays whole: a bound must be true
+ * before it is short. */
+static struct str text_bytes(enum column_type type, struct str text, bool upper, uint8_t *bytes,
+                             bool *ret_exact)
 {
     size_t len = BOUND_BYTES;
     *ret_exact = true;
     if (text.n <= BOUND_BYTES) return text;
     if (type == COLUMN_STRING && !cut_text(text, BOUND_BYTES, BOUND_BYTES, &len)) return text;
     memcpy(bytes, text.p, len);
-    if (upper && !(type == COLUMN_STRING ? raise_text(bytes, &len) : raise_bytes(bytes, &len))) return text;
+    if (upper && !(type == COLUMN_STRING ? raise_text(bytes, &len) : raise_bytes(bytes, &len)))
+        return text;
     *ret_exact = false;
     return (struct str){(const char *)bytes, len};
 }
 
-struct str bound_bytes(enum column_type type, const struct parquet_bound *b, bool upper, uint8_t *bytes,
-                       bool *ret_exact)
+struct str bound_bytes(enum column_type type, const struct parquet_bound *b, bool upper,
+                       uint8_t *bytes, bool *ret_exact)
 {
     if (is_text(type)) return text_bytes(type, b->text, upper, bytes, ret_exact);
     *ret_exact = true;
@@ -207,7 +219,8 @@ struct str bound_bytes(enum column_type type, const struct parquet_bound *b, boo
         return (struct str){(const char *)bytes, 1};
     }
     if (type == COLUMN_DECIMAL) {
-        for (int i = 0; i < DECIMAL_BYTES; i++) bytes[i] = (uint8_t)((u128)b->number >> (120 - 8 * i));
+        for (int i = 0; i < DECIMAL_BYTES; i++)
+            bytes[i] = (uint8_t)((u128)b->number >> (120 - 8 * i));
         return (struct str){(const char *)bytes, DECIMAL_BYTES};
     }
     int64_t v = (int64_t)b->number;
@@ -215,13 +228,17 @@ struct str bound_bytes(enum column_type type, const struct parquet_bound *b, boo
     return (struct str){(const char *)bytes, sizeof v};
 }
 
-/* ---- for the manifest ----------------------------------------------------------------------------------------- */
+/* ---- for the manifest ------------------------------------------------------------------------ */
 
 enum { MANIFEST_POINTS = 16 };
 
-static struct str text_of(const uint8_t *bytes, uint8_t len) { return (struct str){(const char *)bytes, len}; }
+static struct str text_of(const uint8_t *bytes, uint8_t len)
+{
+    return (struct str){(const char *)bytes, len};
+}
 
-/* Cutting keeps the order of texts and raising does too, so bounds of row groups can be joined as cut texts. */
+/* Cutting keeps the order of texts and raising does too, so bounds of row groups can be joined
+ * as cut texts. */
 static void add_text(struct parquet_column_stats *s, const struct parquet_range *r, bool first)
 {
     uint8_t bytes[MANIFEST_POINTS * 4];
@@ -230,7 +247,8 @@ static void add_text(struct parquet_column_stats *s, const struct parquet_range 
         s->has_bounds = false;
         return;
     }
-    if (first || str_cmp((struct str){(char *)bytes, len}, text_of(s->min_text, s->min_text_len)) < 0) {
+    if (first ||
+        str_cmp((struct str){(char *)bytes, len}, text_of(s->min_text, s->min_text_len)) < 0) {
         memcpy(s->min_text, bytes, len);
         s->min_text_len = (uint8_t)len;
     }
@@ -238,14 +256,15 @@ static void add_text(struct parquet_column_stats *s, const struct parquet_range 
         s->has_bounds = false;
         return;
     }
-    if (first || str_cmp((struct str){(char *)bytes, len}, text_of(s->max_text, s->max_text_len)) > 0) {
+    if (first ||
+        str_cmp((struct str){(char *)bytes, len}, text_of(s->max_text, s->max_text_len)) > 0) {
         memcpy(s->max_text, bytes, len);
         s->max_text_len = (uint8_t)len;
     }
 }
 
-static void add_number(struct parquet_column_stats *s, enum column_type type, const struct parquet_range *r,
-                       bool first)
+static void add_number(struct parquet_column_stats *s, enum column_type type,
+                       const struct parquet_range *r, bool first)
 {
     i128 min = r->min.number, max = r->max.number;
     if (type == COLUMN_DECIMAL) {
@@ -257,7 +276,8 @@ static void add_number(struct parquet_column_stats *s, enum column_type type, co
     if (first || max > s->max_long) s->max_long = (int64_t)max;
 }
 
-/* Called before s->values and s->nulls take in the row group: no value so far means the first range. */
+/* Called before s->values and s->nulls take in the row group: no value so far means the first
+ * range. */
 void stats_add(struct parquet_column_stats *s, enum column_type type, const struct parquet_range *r)
 {
     if (!r->any || type == COLUMN_BINARY) return;

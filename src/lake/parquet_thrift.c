@@ -109,7 +109,7 @@ void thrift_add_bytes(struct thrift_writer *t, struct str v)
     buf_add_str(t->out, v);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 bool decode_varint(const uint8_t **p, const uint8_t *end, uint64_t *ret)
 {
@@ -204,7 +204,8 @@ static size_t list_head(struct thrift_reader *t, enum thrift_type *ret_element)
     uint64_t n = head >> 4;
     if (n == 15) n = get_varint(t);
     *ret_element = (enum thrift_type)(head & 0x0F);
-    /* Every element takes a byte at least, so a count past what is left is damage and never an allocation. */
+    /* Every element takes a byte at least, so a count past what is left is damage and never an
+     * allocation. */
     if ((head & 0x0F) == 0 || (head & 0x0F) > THRIFT_STRUCT || n > (uint64_t)(t->end - t->p))
         t->failed = true;
     return t->failed ? 0 : (size_t)n;
@@ -255,7 +256,8 @@ static void skip_value(struct thrift_reader *t, enum thrift_type type, bool in_l
     case THRIFT_BINARY: thrift_bytes(t, type); return;
     case THRIFT_LIST:
     case THRIFT_SET:
-        for (size_t n = list_head(t, &inner); n > 0 && !t->failed; n--) skip_value(t, inner, true, depth + 1);
+        for (size_t n = list_head(t, &inner); n > 0 && !t->failed; n--)
+            skip_value(t, inner, true, depth + 1);
         return;
     case THRIFT_MAP: skip_map(t, depth); return;
     case THRIFT_STRUCT:

@@ -21,7 +21,8 @@ static void init_buffers(struct parquet_writer *w)
     buf_init(&w->bounds, INDEX_BYTES_MAX);
 }
 
-/* Names are copied: the schema that a caller made for a foreign table may be gone before the footer is written. */
+/* Names are copied: the schema that a caller made for a foreign table may be gone before the
+ * footer is written. */
 static void copy_columns(struct parquet_writer *w, const struct parquet_writer_options *o)
 {
     size_t n = (size_t)o->column_count, bytes = 0;
@@ -48,15 +49,19 @@ static enum err_code start_zstd(struct parquet_writer *w, int level, struct err 
     w->zstd = ZSTD_createCCtx();
     CHECK(w->zstd != NULL);
     size_t bad = ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level ? level : 1);
-    /* Every reader of the page then notices a flipped bit; XXH64 costs a fiftieth of the compression. */
+    /* Every reader of the page then notices a flipped bit; XXH64 costs a fiftieth of the
+     * compression. */
     if (!ZSTD_isError(bad)) bad = ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_checksumFlag, 1);
-    if (ZSTD_isError(bad)) return ERR(e, ERR_CONFIG, "zstd level %d: %s", level, ZSTD_getErrorName(bad));
+    if (ZSTD_isError(bad))
+        return ERR(e, ERR_CONFIG, "zstd level %d: %s", level, ZSTD_getErrorName(bad));
     return ERR_OK;
 }
 
-enum err_code parquet_writer_new(const struct parquet_writer_options *o, struct parquet_writer **ret, struct err *e)
+enum err_code parquet_writer_new(const struct parquet_writer_options *o,
+                                 struct parquet_writer **ret, struct err *e)
 {
-    CHECK(o->column_count > 0 && o->column_count <= COLUMNS_MAX && o->sort_count >= 0 && o->page_rows >= 0);
+    CHECK(o->column_count > 0 && o->column_count <= COLUMNS_MAX && o->sort_count >= 0 &&
+          o->page_rows >= 0);
     struct parquet_writer *w = calloc(1, sizeof *w);
     CHECK(w != NULL);
     init_buffers(w);
@@ -124,12 +129,14 @@ static void group_room(struct parquet_writer *w)
     CHECK(w->groups && w->splits && w->chunks);
 }
 
-enum err_code parquet_writer_row_group(struct parquet_writer *w, const struct parquet_values *columns, size_t rows,
+enum err_code parquet_writer_row_group(struct parquet_writer *w,
+                                       const struct parquet_values *columns, size_t rows,
                                        struct err *e)
 {
     CHECK(!w->finished);
     if (rows == 0) return ERR_OK;
-    if (rows > GROUP_ROWS_MAX) return ERR(e, ERR_FULL, "a row group of %zu rows, limit %d", rows, GROUP_ROWS_MAX);
+    if (rows > GROUP_ROWS_MAX)
+        return ERR(e, ERR_FULL, "a row group of %zu rows, limit %d", rows, GROUP_ROWS_MAX);
     group_room(w);
     struct parquet_group_meta g = {.rows = (int64_t)rows, .offset = (int64_t)w->offset};
     struct parquet_chunk_meta *chunks = w->chunks + w->group_count * (size_t)w->column_count;

@@ -17,7 +17,7 @@ struct job {
     size_t page_count;
 };
 
-/* ---- without gaps --------------------------------------------------------------------------------------------- */
+/* ---- without gaps ---------------------------------------------------------------------------- */
 
 static size_t value_size(const struct parquet_column *c)
 {
@@ -37,14 +37,16 @@ static size_t count_present(const uint8_t *present, size_t from, size_t to)
     return n;
 }
 
-#define COMPACT(type, to, from)                                                                                       \
-    for (size_t i = 0, k = 0; i < rows; i++) {                                                                        \
-        ((type *)(to))[k] = (from)[i];                                                                                \
-        k += present[i] != 0;                                                                                         \
+#define COMPACT(type, to, from)                                                                    \
+    for (size_t i = 0, k = 0; i < rows; i++) {                                                     \
+        ((type *)(to))[k] = (from)[i];                                                             \
+        k += present[i] != 0;                                                                      \
     }
 
-/* The absent rows' slots are copied and overwritten by the next: no branch to mispredict. The array has one to spare. */
-static void compact(const struct parquet_values *v, const struct parquet_column *c, size_t rows, void *to)
+/* The absent rows' slots are copied and overwritten by the next: no branch to mispredict. The
+ * array has one to spare. */
+static void compact(const struct parquet_values *v, const struct parquet_column *c, size_t rows,
+                    void *to)
 {
     const uint8_t *present = v->present;
     switch (c->type) {
@@ -79,7 +81,7 @@ static void make_dense(struct job *j)
     }
 }
 
-/* ---- pages ---------------------------------------------------------------------------------------------------- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 static enum err_code compress_page(struct job *j, struct str *ret, struct err *e)
 {
@@ -123,8 +125,8 @@ static void page_header(struct job *j, enum parquet_page_type type, size_t value
 }
 
 /* Compresses w->page and puts it out behind its header. */
-static enum err_code put_page(struct job *j, enum parquet_page_type type, size_t values, int64_t *ret_offset,
-                              int32_t *ret_bytes, struct err *e)
+static enum err_code put_page(struct job *j, enum parquet_page_type type, size_t values,
+                              int64_t *ret_offset, int32_t *ret_bytes, struct err *e)
 {
     struct parquet_writer *w = j->w;
     struct str packed;
@@ -167,7 +169,8 @@ static void encode_values(struct job *j, size_t from, size_t to)
     }
 }
 
-/* The row after the last of the page that starts at `row`; *ret_values: how many of them have a value. */
+/* The row after the last of the page that starts at `row`; *ret_values: how many of them have a
+ * value. */
 static size_t page_end(const struct job *j, size_t row, size_t value, size_t *ret_values)
 {
     const uint8_t *present = j->values->present;
@@ -214,7 +217,8 @@ static enum err_code put_data_pages(struct job *j, struct err *e)
         p->first_row = (int64_t)row;
         p->rows = (int64_t)(end - row);
         p->nulls = (int64_t)(end - row - n);
-        p->range = j->dictionary ? range_of_codes(&w->dictionary, value, value + n, w->stamps, (uint32_t)j->page_count)
+        p->range = j->dictionary ? range_of_codes(&w->dictionary, value, value + n, w->stamps,
+                                                  (uint32_t)j->page_count)
                                  : range_of_values(&j->dense, value, value + n);
         TRY(put_page(j, PAGE_DATA, end - row, &p->offset, &p->bytes, e));
         row = end;
@@ -238,14 +242,15 @@ static enum err_code put_dictionary(struct job *j, struct err *e)
     return ERR_OK;
 }
 
-/* ---- the column ----------------------------------------------------------------------------------------------- */
+/* ---- the column ------------------------------------------------------------------------------ */
 
 static enum err_code check_values(const struct job *j, struct err *e)
 {
     const struct parquet_values *v = j->values;
     const struct parquet_column *c = j->column;
     if (c->required && j->dense.n != j->rows)
-        return ERR(e, ERR_INTERNAL, "parquet column %s: required, and %zu of %zu rows have no value", c->name,
+        return ERR(e, ERR_INTERNAL,
+                   "parquet column %s: required, and %zu of %zu rows have no value", c->name,
                    j->rows - j->dense.n, j->rows);
     CHECK(!v->dictionary || c->type == COLUMN_STRING);
     for (size_t i = 0; j->dense.strings && i < j->dense.n; i++)
@@ -275,8 +280,8 @@ static void choose_encoding(struct job *j)
         j->encoding = c->type == COLUMN_STRING ? ENCODING_DELTA_BYTE_ARRAY : ENCODING_PLAIN;
 }
 
-static void put_range(struct parquet_writer *w, enum column_type type, const struct parquet_range *r,
-                      struct parquet_chunk_meta *m)
+static void put_range(struct parquet_writer *w, enum column_type type,
+                      const struct parquet_range *r, struct parquet_chunk_meta *m)
 {
     uint8_t bytes[BOUND_BYTES + 4];
     m->has_range = r->any;
@@ -291,8 +296,8 @@ static void put_range(struct parquet_writer *w, enum column_type type, const str
     buf_add_str(&w->bounds, s);
 }
 
-enum err_code writer_column(struct parquet_writer *w, int column, const struct parquet_values *v, size_t rows,
-                            struct parquet_chunk_meta *ret, struct err *e)
+enum err_code writer_column(struct parquet_writer *w, int column, const struct parquet_values *v,
+                            size_t rows, struct parquet_chunk_meta *ret, struct err *e)
 {
     const struct parquet_column *c = &w->columns[column];
     *ret = (struct parquet_chunk_meta){.first_offset = (int64_t)w->offset, .codec = CODEC_ZSTD};

@@ -1,7 +1,8 @@
-/* parquet_random SEED FILE.parquet FILE.csv - writes a random table and what every reader must find in it.
+/* parquet_random SEED FILE.parquet FILE.csv - writes a random table and what every reader must find
+ * in it.
  *
- * The CSV has one line a row, '-' for null, strings and bytes as x and hex digits, decimals as the integer behind
- * decimal(38,18), times in microseconds. test_parquet_readers.py compares.
+ * The CSV has one line a row, '-' for null, strings and bytes as x and hex digits, decimals as the
+ * integer behind decimal(38,18), times in microseconds. test_parquet_readers.py compares.
  */
 #include "random_table.h"
 

@@ -1,6 +1,6 @@
-/* random_table.h - tables by seed for the Parquet tests: every type, required and optional, with and without
- * dictionary, of sizes around the boundaries of blocks and pages. Included by the unit test and by parquet_random.
- */
+/* random_table.h - tables by seed for the Parquet tests: every type, required and optional, with
+ * and without dictionary, of sizes around the boundaries of blocks and pages. Included by the
+ * unit test and by parquet_random. */
 #ifndef TICKLAKE_TESTS_RANDOM_TABLE_H
 #define TICKLAKE_TESTS_RANDOM_TABLE_H
 
@@ -80,11 +80,13 @@ static inline size_t random_rows(uint64_t *r)
 
 static inline struct str random_text(struct arena *a, uint64_t *r, int style, size_t row)
 {
-    static const char *points[] = {"a", "Z", "-", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x90\xB1", "\xF4\x8F\xBF\xBF"};
+    static const char *points[] = {
+        "a", "Z", "-", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x90\xB1", "\xF4\x8F\xBF\xBF"};
     char text[400];
     size_t n = 0;
     if (style == 0) { /* ids that ascend */
-        n = (size_t)snprintf(text, sizeof text, "%zu", (size_t)987654000 + row * 3 + random_below(r, 2));
+        n = (size_t)snprintf(text, sizeof text, "%zu",
+                             (size_t)987654000 + row * 3 + random_below(r, 2));
     } else if (style == 1) { /* any length around the cuts of bounds */
         size_t count = random_below(r, 80);
         for (size_t i = 0; i < count; i++) {
@@ -98,7 +100,8 @@ static inline struct str random_text(struct arena *a, uint64_t *r, int style, si
         size_t count = 10 + random_below(r, 20);
         for (size_t i = 0; i < count; i++, n += 4) memcpy(text + n, points[6], 4);
     } else { /* UUIDs, more or less */
-        n = (size_t)snprintf(text, sizeof text, "%016llx-%016llx", (unsigned long long)random_next(r),
+        n = (size_t)snprintf(text, sizeof text, "%016llx-%016llx",
+                             (unsigned long long)random_next(r),
                              (unsigned long long)random_next(r));
     }
     struct str ret;
@@ -118,7 +121,8 @@ static inline struct str random_bytes(struct arena *a, uint64_t *r)
 
 static inline i128 random_decimal(uint64_t *r, int style)
 {
-    static const i128 most = (i128)(((u128)UINT64_C(0x4b3b4ca85a86c47a) << 64) | UINT64_C(0x098a223fffffffff));
+    static const i128 most =
+        (i128)(((u128)UINT64_C(0x4b3b4ca85a86c47a) << 64) | UINT64_C(0x098a223fffffffff));
     if (style == 0) return (i128)random_below(r, 200) * 1000000000000000;
     if (style == 1) return (i128)(random_next(r) >> 20) - (1 << 20);
     i128 wide = (i128)(((u128)random_next(r) << 64) | random_next(r));
@@ -129,13 +133,15 @@ static inline i128 random_decimal(uint64_t *r, int style)
 
 static inline int64_t random_long(uint64_t *r, int style, size_t row)
 {
-    if (style == 0) return (int64_t)(1700000000000000 + (int64_t)row * 1000 + (int64_t)random_below(r, 5000));
+    if (style == 0)
+        return (int64_t)(1700000000000000 + (int64_t)row * 1000 + (int64_t)random_below(r, 5000));
     if (style == 1) return (int64_t)random_below(r, 50) - 25;
     uint64_t pick = random_below(r, 16);
     return pick == 0 ? INT64_MAX : pick == 1 ? INT64_MIN : pick == 2 ? 0 : (int64_t)random_next(r);
 }
 
-static inline void random_codes(struct random_table *t, struct parquet_values *v, uint64_t *r, size_t rows)
+static inline void random_codes(struct random_table *t, struct parquet_values *v, uint64_t *r,
+                                size_t rows)
 {
     uint32_t words = (uint32_t)(1 + random_below(r, 200));
     struct str *dictionary = arena_alloc(&t->arena, words * sizeof *dictionary);
@@ -143,7 +149,8 @@ static inline void random_codes(struct random_table *t, struct parquet_values *v
     CHECK(dictionary && codes);
     for (uint32_t i = 0; i < words; i++) {
         char text[40];
-        int n = snprintf(text, sizeof text, "%.*s-%u", (int)random_below(r, 20), "SOMETHING-RATHER-LONG", i);
+        int n = snprintf(text, sizeof text, "%.*s-%u", (int)random_below(r, 20),
+                         "SOMETHING-RATHER-LONG", i);
         CHECK(arena_copy(&t->arena, (struct str){text, i == 0 ? 0 : (size_t)n}, &dictionary[i]));
     }
     uint64_t stick = 1 + random_below(r, 60), kinds = 1 + random_below(r, words);
@@ -157,7 +164,8 @@ static inline void random_codes(struct random_table *t, struct parquet_values *v
     v->dictionary_count = words;
 }
 
-static inline void random_fill(struct random_table *t, struct parquet_values *v, int column, uint64_t *r, size_t rows)
+static inline void random_fill(struct random_table *t, struct parquet_values *v, int column,
+                               uint64_t *r, size_t rows)
 {
     enum column_type type = random_columns[column].type;
     int style = (int)random_below(r, 3), texts = (int)random_below(r, 5);
@@ -171,14 +179,15 @@ static inline void random_fill(struct random_table *t, struct parquet_values *v,
         if (type == COLUMN_STRING) ((struct str *)array)[i] = random_text(&t->arena, r, texts, i);
         if (type == COLUMN_BINARY) ((struct str *)array)[i] = random_bytes(&t->arena, r);
         if (type == COLUMN_DECIMAL) ((i128 *)array)[i] = random_decimal(r, style);
-        if (type == COLUMN_TIME || type == COLUMN_LONG) ((int64_t *)array)[i] = random_long(r, style, i);
+        if (type == COLUMN_TIME || type == COLUMN_LONG)
+            ((int64_t *)array)[i] = random_long(r, style, i);
         if (type == COLUMN_BOOLEAN) ((uint8_t *)array)[i] = (uint8_t)random_below(r, 2);
     }
     v->strings = array; /* the union: whichever it is */
 }
 
-static inline void random_present(struct random_table *t, struct parquet_values *v, int column, uint64_t *r,
-                                  size_t rows)
+static inline void random_present(struct random_table *t, struct parquet_values *v, int column,
+                                  uint64_t *r, size_t rows)
 {
     bool absent = column >= RANDOM_text_absent;
     if (random_columns[column].required || (!absent && random_below(r, 4) == 0)) return;
@@ -210,13 +219,19 @@ static inline void random_table_make(struct random_table *t, uint64_t seed)
     }
 }
 
-static inline enum err_code random_table_write(const struct random_table *t, parquet_sink sink, void *ctx,
-                                               struct parquet_writer **ret, struct err *e)
+static inline enum err_code random_table_write(const struct random_table *t, parquet_sink sink,
+                                               void *ctx, struct parquet_writer **ret,
+                                               struct err *e)
 {
     const int sorted[] = {0, 8};
     struct parquet_writer_options o = {
-        .columns = random_columns, .column_count = RANDOM_MAX, .sort_columns = sorted, .sort_count = 2,
-        .page_rows = t->page_rows, .sink = sink, .sink_ctx = ctx,
+        .columns = random_columns,
+        .column_count = RANDOM_MAX,
+        .sort_columns = sorted,
+        .sort_count = 2,
+        .page_rows = t->page_rows,
+        .sink = sink,
+        .sink_ctx = ctx,
     };
     TRY(parquet_writer_new(&o, ret, e));
     for (int g = 0; g < t->group_count; g++)

@@ -13,8 +13,8 @@ static enum err_code to_buf(void *ctx, const void *data, size_t len, struct err 
     return b->failed ? ERR(e, ERR_FULL, "the test's buffer is full") : ERR_OK;
 }
 
-static void check_row(const struct parquet_values *want, const struct parquet_chunk *got, enum column_type type,
-                      size_t i)
+static void check_row(const struct parquet_values *want, const struct parquet_chunk *got,
+                      enum column_type type, size_t i)
 {
     bool present = !want->present || want->present[i];
     assert_int_equal(present, !got->present || got->present[i]);
@@ -31,8 +31,8 @@ static void check_row(const struct parquet_values *want, const struct parquet_ch
     }
 }
 
-static void check_column(struct parquet_reader *r, int group, int32_t field_id, enum column_type type,
-                         const struct parquet_values *want, size_t rows)
+static void check_column(struct parquet_reader *r, int group, int32_t field_id,
+                         enum column_type type, const struct parquet_values *want, size_t rows)
 {
     struct err e = {0};
     struct parquet_chunk got;
@@ -52,7 +52,8 @@ static int64_t count_nulls(const struct random_table *t, int column)
     return n;
 }
 
-static void check_numbers(const struct random_table *t, int column, const struct parquet_column_stats *s)
+static void check_numbers(const struct random_table *t, int column,
+                          const struct parquet_column_stats *s)
 {
     bool is_decimal = random_columns[column].type == COLUMN_DECIMAL, any = false;
     i128 min = 0, max = 0;
@@ -72,9 +73,11 @@ static void check_numbers(const struct random_table *t, int column, const struct
     assert_true(max == (is_decimal ? s->max_decimal : s->max_long));
 }
 
-static void check_texts(const struct random_table *t, int column, const struct parquet_column_stats *s)
+static void check_texts(const struct random_table *t, int column,
+                        const struct parquet_column_stats *s)
 {
-    struct str min = {(const char *)s->min_text, s->min_text_len}, max = {(const char *)s->max_text, s->max_text_len};
+    struct str min = {(const char *)s->min_text, s->min_text_len},
+               max = {(const char *)s->max_text, s->max_text_len};
     for (int g = 0; g < t->group_count && s->has_bounds; g++) {
         const struct parquet_values *v = &t->values[g][column];
         for (size_t i = 0; i < t->rows[g]; i++) {
@@ -94,7 +97,8 @@ static void check_stats(const struct random_table *t, const struct parquet_write
         enum column_type type = random_columns[c].type;
         if (type == COLUMN_BINARY) assert_false(s->has_bounds);
         if (type == COLUMN_STRING) check_texts(t, c, s);
-        if (type == COLUMN_DECIMAL || type == COLUMN_LONG || type == COLUMN_TIME) check_numbers(t, c, s);
+        if (type == COLUMN_DECIMAL || type == COLUMN_LONG || type == COLUMN_TIME)
+            check_numbers(t, c, s);
     }
 }
 
@@ -117,8 +121,8 @@ static void round_trip(uint64_t seed)
     assert_int_equal(parquet_reader_column(r, 9), -1);
     for (int g = 0; g < table.group_count; g++)
         for (int c = 0; c < RANDOM_MAX; c++)
-            check_column(r, g, random_columns[c].field_id, random_columns[c].type, &table.values[g][c],
-                         table.rows[g]);
+            check_column(r, g, random_columns[c].field_id, random_columns[c].type,
+                         &table.values[g][c], table.rows[g]);
     parquet_reader_close(r);
     parquet_writer_free(w);
     buf_free(&file);
@@ -131,25 +135,28 @@ static void test_random_tables(void **state)
     for (uint64_t seed = 1; seed <= 300; seed++) round_trip(seed);
 }
 
-/* ---- one column, one purpose ---------------------------------------------------------------------------------- */
+/* ---- one column, one purpose ----------------------------------------------------------------- */
 
 struct file {
     struct buf bytes;
     struct parquet_writer *writer;
 };
 
-static void write_one(struct file *f, const struct parquet_column *c, const struct parquet_values *v, size_t rows)
+static void write_one(struct file *f, const struct parquet_column *c,
+                      const struct parquet_values *v, size_t rows)
 {
     struct err e = {0};
     *f = (struct file){.writer = NULL};
     buf_init(&f->bytes, (size_t)1 << 30);
-    struct parquet_writer_options o = {.columns = c, .column_count = 1, .sink = to_buf, .sink_ctx = &f->bytes};
+    struct parquet_writer_options o = {
+        .columns = c, .column_count = 1, .sink = to_buf, .sink_ctx = &f->bytes};
     assert_int_equal(parquet_writer_new(&o, &f->writer, &e), ERR_OK);
     if (parquet_writer_row_group(f->writer, v, rows, &e) != ERR_OK) fail_msg("%s", e.text);
     assert_int_equal(parquet_writer_finish(f->writer, &e), ERR_OK);
 }
 
-static void check_one(struct file *f, const struct parquet_column *c, const struct parquet_values *v, size_t rows)
+static void check_one(struct file *f, const struct parquet_column *c,
+                      const struct parquet_values *v, size_t rows)
 {
     struct err e = {0};
     struct parquet_reader *r = NULL;
@@ -160,7 +167,8 @@ static void check_one(struct file *f, const struct parquet_column *c, const stru
     buf_free(&f->bytes);
 }
 
-/* Distinct values just at, and just past, what a dictionary may hold; and too many new ones in the sample. */
+/* Distinct values just at, and just past, what a dictionary may hold; and too many new ones in
+ * the sample. */
 static void test_dictionary_limits(void **state)
 {
     (void)state;
@@ -168,15 +176,18 @@ static void test_dictionary_limits(void **state)
     i128 *decimals = malloc(ROWS * sizeof *decimals);
     int64_t *longs = malloc(ROWS * sizeof *longs);
     assert_true(decimals && longs);
-    const uint32_t distinct[] = {1, 2, 255, 256, 257, 40000, 49152, 49153, 65535, 65536, 65537, 100000, ROWS};
+    const uint32_t distinct[] = {1,     2,     255,   256,   257,    40000, 49152,
+                                 49153, 65535, 65536, 65537, 100000, ROWS};
     uint64_t r = 7;
     for (size_t k = 0; k < sizeof distinct / sizeof distinct[0]; k++) {
         for (size_t i = 0; i < ROWS; i++) {
-            size_t repeat = i < 65536 ? i / 2 : i; /* the sample looks good, the overflow comes later */
+            size_t repeat =
+                i < 65536 ? i / 2 : i; /* the sample looks good, the overflow comes later */
             longs[i] = (int64_t)(repeat % distinct[k]) * 1000003 - 5;
             decimals[i] = (i128)longs[i] * 1000000007 * (random_below(&r, 1000) == 0 ? -1 : 1);
         }
-        const struct parquet_column d = {"d", COLUMN_DECIMAL, true, 1, true}, l = {"l", COLUMN_LONG, true, 1, true};
+        const struct parquet_column d = {"d", COLUMN_DECIMAL, true, 1, true},
+                                    l = {"l", COLUMN_LONG, true, 1, true};
         struct parquet_values dv = {.decimals = decimals}, lv = {.longs = longs};
         struct file f;
         write_one(&f, &d, &dv, ROWS);
@@ -198,7 +209,8 @@ static void test_text_dictionary_limits(void **state)
     const uint32_t distinct[] = {1, 3, 65536, 65537, ROWS};
     for (size_t k = 0; k < sizeof distinct / sizeof distinct[0]; k++) {
         for (size_t i = 0; i < ROWS; i++) {
-            size_t n = (size_t)snprintf(texts[i], sizeof texts[i], "%zu", (i < 70000 ? i / 2 : i) % distinct[k]);
+            size_t n = (size_t)snprintf(texts[i], sizeof texts[i], "%zu",
+                                        (i < 70000 ? i / 2 : i) % distinct[k]);
             values[i] = (struct str){texts[i], n};
         }
         const struct parquet_column c = {"t", COLUMN_STRING, true, 1, true};
@@ -210,7 +222,8 @@ static void test_text_dictionary_limits(void **state)
     free(values);
 }
 
-/* Codes into a dictionary of which only a few entries are used: the others must not reach the statistics. */
+/* Codes into a dictionary of which only a few entries are used: the others must not reach the
+ * statistics. */
 static void test_codes_used(void **state)
 {
     (void)state;
@@ -221,7 +234,8 @@ static void test_codes_used(void **state)
     const uint32_t codes[] = {500, 400, 500, 600, 400};
     const uint8_t present[] = {1, 1, 1, 0, 1};
     const struct parquet_column c = {"t", COLUMN_STRING, false, 1, false};
-    struct parquet_values v = {.present = present, .codes = codes, .dictionary = words, .dictionary_count = 1000};
+    struct parquet_values v = {
+        .present = present, .codes = codes, .dictionary = words, .dictionary_count = 1000};
     struct file f;
     write_one(&f, &c, &v, 5);
     const struct parquet_column_stats *s = parquet_writer_stats(f.writer, 0);
@@ -234,12 +248,13 @@ static void test_codes_used(void **state)
 static void test_extremes(void **state)
 {
     (void)state;
-    const int64_t longs[] = {INT64_MIN, INT64_MAX, 0, -1, 1, INT64_MAX, INT64_MIN, INT64_MIN, INT64_MAX};
+    const int64_t longs[] = {INT64_MIN, INT64_MAX, 0,         -1,       1,
+                             INT64_MAX, INT64_MIN, INT64_MIN, INT64_MAX};
     const i128 most = (i128)(dec_pow10_u128(38) - 1);
     const i128 decimals[] = {most, -most, 0, 1, -1, most, 127, 128, -128};
     const uint8_t booleans[] = {1, 0, 1, 1, 0, 0, 0, 1, 1};
-    const struct str texts[] = {STR(""), STR(""), STR("a"), STR("ab"), STR("a"), STR("\xFF"), STR("abc"), STR(""),
-                                STR("\xC3\xA4")};
+    const struct str texts[] = {STR(""),     STR(""),    STR("a"), STR("ab"),      STR("a"),
+                                STR("\xFF"), STR("abc"), STR(""),  STR("\xC3\xA4")};
     const struct {
         struct parquet_column c;
         struct parquet_values v;
@@ -286,8 +301,10 @@ static void test_text_bounds(void **state)
     bounds_of("0123456789abcdef", "0123456789abcdef", "0123456789abcdef");
     bounds_of("0123456789abcdefg", "0123456789abcdef", "0123456789abcdeg");
     bounds_of("0123456789abcde\x7Fz", "0123456789abcde\x7F", "0123456789abcde\xC2\x80");
-    bounds_of("0123456789abcde\xED\x9F\xBFz", "0123456789abcde\xED\x9F\xBF", "0123456789abcde\xEE\x80\x80");
-    bounds_of("0123456789abcd-\xF4\x8F\xBF\xBFz", "0123456789abcd-\xF4\x8F\xBF\xBF", "0123456789abcd.");
+    bounds_of("0123456789abcde\xED\x9F\xBFz", "0123456789abcde\xED\x9F\xBF",
+              "0123456789abcde\xEE\x80\x80");
+    bounds_of("0123456789abcd-\xF4\x8F\xBF\xBFz", "0123456789abcd-\xF4\x8F\xBF\xBF",
+              "0123456789abcd.");
     bounds_of("0123456789abcde\xFFz", NULL, NULL); /* no UTF-8 where it is cut */
     char last[17 * 4 + 1];
     for (int i = 0; i < 17; i++) memcpy(last + (size_t)i * 4, "\xF4\x8F\xBF\xBF", 5);
@@ -304,7 +321,8 @@ static void test_pages_of_long_values(void **state)
     for (size_t i = 0; i < EACH; i++) bytes[i] = (char)random_next(&r);
     struct str values[ROWS];
     for (size_t i = 0; i < ROWS; i++) values[i] = (struct str){bytes, EACH - i};
-    const struct parquet_column c = {"b", COLUMN_BINARY, true, 1, false}, s = {"s", COLUMN_STRING, true, 1, false};
+    const struct parquet_column c = {"b", COLUMN_BINARY, true, 1, false},
+                                s = {"s", COLUMN_STRING, true, 1, false};
     struct parquet_values v = {.strings = values};
     struct file f;
     write_one(&f, &c, &v, ROWS);
@@ -314,7 +332,7 @@ static void test_pages_of_long_values(void **state)
     free(bytes);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void test_wrong_use(void **state)
 {
@@ -325,7 +343,8 @@ static void test_wrong_use(void **state)
     const struct parquet_values v = {.present = present, .longs = longs};
     struct buf b;
     buf_init(&b, 1 << 20);
-    struct parquet_writer_options o = {.columns = &c, .column_count = 1, .sink = to_buf, .sink_ctx = &b};
+    struct parquet_writer_options o = {
+        .columns = &c, .column_count = 1, .sink = to_buf, .sink_ctx = &b};
     struct parquet_writer *w = NULL;
     struct err e = {0};
     assert_int_equal(parquet_writer_new(&o, &w, &e), ERR_OK);
@@ -343,7 +362,8 @@ static void test_full_sink(void **state)
     const struct parquet_values v = {.longs = longs};
     struct buf b;
     buf_init(&b, 10);
-    struct parquet_writer_options o = {.columns = &c, .column_count = 1, .sink = to_buf, .sink_ctx = &b};
+    struct parquet_writer_options o = {
+        .columns = &c, .column_count = 1, .sink = to_buf, .sink_ctx = &b};
     struct parquet_writer *w = NULL;
     struct err e = {0};
     assert_int_equal(parquet_writer_new(&o, &w, &e), ERR_OK);
@@ -365,7 +385,8 @@ static void test_types_are_checked(void **state)
     struct err e = {0};
     struct parquet_chunk chunk;
     assert_int_equal(parquet_reader_open_bytes(buf_str(&f.bytes), &r, &e), ERR_OK);
-    const enum column_type wrong[] = {COLUMN_STRING, COLUMN_DECIMAL, COLUMN_LONG, COLUMN_BOOLEAN, COLUMN_BINARY};
+    const enum column_type wrong[] = {COLUMN_STRING, COLUMN_DECIMAL, COLUMN_LONG, COLUMN_BOOLEAN,
+                                      COLUMN_BINARY};
     for (size_t i = 0; i < 5; i++)
         assert_int_equal(parquet_reader_read(r, 0, 0, wrong[i], &chunk, &e), ERR_NOT_FOUND);
     int64_t min, max;
@@ -385,7 +406,9 @@ static enum err_code read_everything(struct str bytes, struct err *e)
         for (int c = 0; c < RANDOM_MAX && code == ERR_OK; c++) {
             struct parquet_chunk chunk;
             int column = parquet_reader_column(r, random_columns[c].field_id);
-            code = column < 0 ? ERR_CORRUPT : parquet_reader_read(r, g, column, random_columns[c].type, &chunk, e);
+            code = column < 0
+                       ? ERR_CORRUPT
+                       : parquet_reader_read(r, g, column, random_columns[c].type, &chunk, e);
         }
     }
     parquet_reader_close(r);
@@ -409,8 +432,8 @@ static const struct random_table *small_table(struct buf *file)
     return &table;
 }
 
-/* zstd's checksum sits at the end of every page, so a flipped bit in the data must be noticed. Page headers and footer
- * have none: there it is enough that nothing breaks. */
+/* zstd's checksum sits at the end of every page, so a flipped bit in the data must be noticed.
+ * Page headers and footer have none: there it is enough that nothing breaks. */
 static void test_flipped_bits(void **state)
 {
     (void)state;
@@ -438,7 +461,8 @@ static void test_cut_files(void **state)
     small_table(&file);
     struct err e = {0};
     for (size_t n = 0; n < file.len; n += n < 100 || n + 100 > file.len ? 1 : 37)
-        assert_int_equal(read_everything((struct str){(const char *)file.data, n}, &e), ERR_CORRUPT);
+        assert_int_equal(read_everything((struct str){(const char *)file.data, n}, &e),
+                         ERR_CORRUPT);
     buf_free(&file);
 }
 
