@@ -91,8 +91,9 @@ SLOW_PROGRAMS  := $(call program,$(SLOW))
 FUZZ_PROGRAMS  := $(call program,$(FUZZERS))
 BENCH_PROGRAMS := $(call program,$(BENCHES))
 
-.PHONY: all lib help setup demo unit slow check static format check-format check-headers sanitize tsan fuzz \
-    fuzz-corpus fuzz-programs test bench install clean need-libraries need-cmocka FORCE
+.PHONY: all lib help setup demo unit slow check static format check-format \
+    check-layers check-source check-headers sanitize tsan fuzz fuzz-corpus fuzz-programs test bench \
+    bench-programs install clean need-libraries need-cmocka FORCE
 
 all: $B/ticklake ## build/ticklake, the one binary
 lib: $(LIBRARY) ## build/libticklake.a, everything but main.c
@@ -143,11 +144,10 @@ need-cmocka: need-libraries
 	@pkg-config --exists cmocka || { echo "missing: cmocka; run scripts/setup dev" >&2; exit 1; }
 
 # Programs that link with the library: tests, fuzz targets, benches.
-$B/tests/%: LDLIBS += $(if $(filter fuzz,$(CONFIG)),-fsanitize=fuzzer,-lcmocka)
 $B/tests/%_test: $B/obj/tests/%_test.o $(call object,$(HELPERS)) $(LIBRARY) | need-cmocka
-	@mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+	@mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 $B/tests/%_fuzz: $B/obj/tests/%_fuzz.o $(LIBRARY)
-	@mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+	@mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 $B/bench/%: $B/obj/bench/%.o $(LIBRARY)
 	@mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 .PRECIOUS: $B/obj/%.o
@@ -162,10 +162,11 @@ slow: $(SLOW_PROGRAMS) ## the longer C tests: tests/{golden,fault,sim}/*_test.c
 check: static $(UNIT_PROGRAMS) ## format, layers, headers, banned functions, sizes, unit tests
 	@scripts/run-tests $B/results/unit $(UNIT_PROGRAMS)
 
-static: check-format check-headers
+static: check-format check-layers check-source check-headers
+check-layers:
 	@scripts/check-layers
+check-source:
 	@scripts/check-source $(OURS)
-
 check-format:
 	@scripts/format --check $(OURS)
 format: ## lay out all C files
@@ -210,7 +211,7 @@ test: ## install what is missing, then every test
 bench: ## the table of bench/RESULTS.md
 	@scripts/setup bench
 	@$(MAKE) all bench-programs
-	@eval "$$(scripts/setup env)" && bench/run
+	@if [ -x bench/run ]; then eval "$$(scripts/setup env)" && bench/run; else echo "no bench/run yet"; fi
 bench-programs: $(BENCH_PROGRAMS)
 
 install: all ## PREFIX=/usr/local DESTDIR=
