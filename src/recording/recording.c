@@ -190,7 +190,13 @@ enum err_code recording_next(struct recording *r, struct recording_item *ret, st
     ret->received_ns = TIME_ABSENT;
     ret->venue = r->venue;
     ret->connection = str_of(r->name);
-    if (!r->in && !r->state) TRY(unpark(r, e));
+    if (!r->in && !r->state) {
+        enum err_code opened = unpark(r, e);
+        /* A file that went away meanwhile must not look like one that was read to its end. */
+        if (opened == ERR_NOT_FOUND)
+            return ERR(e, ERR_DISK, "%s: was there before, and is gone", r->path);
+        if (opened != ERR_OK) return opened;
+    }
     enum err_code code = next_of_format(r, ret, e);
     if (code != ERR_NOT_FOUND) r->number++;
     ret->number = r->number;

@@ -44,9 +44,16 @@ static enum err_code put_positions(struct core *c, struct err *e)
     return ERR_OK;
 }
 
+static void count_guessed(struct core *c)
+{
+    size_t guessed = 0;
+    for (size_t i = 0; i < c->venue_count; i++) guessed += venue_names_guessed(c->venues[i].names);
+    __atomic_store_n(&c->stats.guessed_symbols, (int64_t)guessed, __ATOMIC_RELAXED);
+}
+
 enum err_code core_push(struct core *c, struct err *e)
 {
-    if (c->skip || is_empty(c)) return ERR_OK;
+    if (is_empty(c)) return ERR_OK;
     TRY(take_batch(c, e));
     if (dedup_flush(c->dedup, c->batch) != ERR_OK)
         return ERR(e, ERR_FULL,
@@ -55,6 +62,7 @@ enum err_code core_push(struct core *c, struct err *e)
     struct batch *b = c->batch;
     b->clock_ns = c->clock_ns;
     c->batch = NULL;
+    count_guessed(c);
     CORE_COUNT(c, batches, 1);
     CRASH_POINT(source_before_push);
     return c->options.push(c->options.push_ctx, b, e);
@@ -124,6 +132,8 @@ enum err_code core_receive(struct core *c, const struct core_input *in, struct e
 {
     CORE_COUNT(c, frames, 1);
     CORE_COUNT(c, bytes, in->len);
+    if (in->received_ns != TIME_ABSENT)
+        __atomic_store_n(&c->stats.last_frame_ns, in->received_ns, __ATOMIC_RELAXED);
     return core_clock(c, in->received_ns != TIME_ABSENT ? in->received_ns : c->event_ns, e);
 }
 
