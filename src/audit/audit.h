@@ -9,7 +9,12 @@
  *   5 ledger        holes in the ids that the lake holds = open gaps of the ledger, to the id; ledger of store = of lake
  *   6 foreign rows  counted apart, never a difference
  * Every difference is told with its place (batch and sequences, file, key); the result is ERR_DIFFERENT when there are any.
- * What retention removed from the store is proven by its kept proofs.
+ * What retention removed from the store is proven by its kept proofs. A lake behind its store is no difference; a store
+ * that ends before the lake's position is ("hole"). Without a catalog the store alone is checked.
+ * Running    what moves while verify looks (minutes between two positions, windows that await a revision, holes younger
+ *            than the grace) is left out, and is looked at by the next verify.
+ * Memory     the minutes of store and lake (some 70 bytes each), one day of candles of one symbol, half a million trades.
+ * Told       at most 100 differences a check; all are counted.
  */
 #ifndef TICKLAKE_AUDIT_AUDIT_H
 #define TICKLAKE_AUDIT_AUDIT_H
@@ -18,6 +23,8 @@
 
 struct audit_options {
     const char *store_path, *catalog_path, *warehouse;
+    /* A hole in the ids that began less than this before the newest receipt need not be in the ledger yet. */
+    int64_t gap_grace_ns;
     /* One finding: check ("store_rows"), place, what. */
     void (*difference)(void *ctx, const char *check, const char *place, const char *what);
     void (*progress)(void *ctx, const char *check, int64_t done, int64_t all);
@@ -34,6 +41,7 @@ struct audit_result {
     int64_t trades, quotes, candles, gaps_open, foreign_rows;
     int64_t missing_trades; /* sum of open id gaps */
 };
-enum err_code audit_verify(const struct audit_options *o, struct audit_result *ret, struct err *e) MUST_USE;
+enum err_code audit_verify(const struct audit_options *o, struct audit_result *ret,
+                           struct err *e) MUST_USE;
 
 #endif
