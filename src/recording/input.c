@@ -16,6 +16,7 @@ struct input {
     bool ended;             /* nothing more comes behind `end` */
     bool faulty;            /* because of `fault`, which was not told yet */
     struct err fault;
+    bool closed;  /* the array of input_element was, or its missing end was told */
     int64_t line; /* of window[start], from 1 */
     char *pad;    /* where VENUE_PADDING bytes were zeroed, or NULL */
     char saved[VENUE_PADDING];
@@ -123,6 +124,13 @@ static void refill(struct input *in)
     in->ended = code != ERR_OK || n == 0;
 }
 
+enum err_code input_fault(const struct input *in, struct err *e)
+{
+    if (!in->faulty) return ERR_OK;
+    if (e) *e = in->fault;
+    return in->fault.code;
+}
+
 struct str input_peek(struct input *in, size_t n)
 {
     unpad(in);
@@ -212,6 +220,7 @@ static void skip_between(struct input *in)
         if (in->start == in->end) return;
         char c = in->window[in->start];
         if (c == '\n') in->line++;
+        if (c == ']') in->closed = true;
         if (c != ' ' && c != '\t' && c != '\r' && c != '\n' && c != ',' && c != ']' && c != '}')
             return;
     }
@@ -262,17 +271,27 @@ enum err_code input_element(struct input *in, size_t limit, struct input_line *r
         if (s.whole) break;
         if (have > limit) {
             lend(in, 4096, have - 4096, ret);
-            in->ended = true;
+            in->ended = in->closed = true;
             in->end = in->start;
             return ERR(e, ERR_CORRUPT,
                        "%s: line %lld: an element of more than %zu bytes: the rest is not read",
                        in->path, (long long)ret->number, limit);
         }
-        if (in->ended && in->faulty) return tell_fault(in, ret, e);
-        if (in->ended && have == 0) return ERR_NOT_FOUND;
+        if (in->ended && in->faulty) {
+            in->closed = true;
+            return tell_fault(in, ret, e);
+        }
+        if (in->ended && have == 0 && in->closed) return ERR_NOT_FOUND;
+        if (in->ended && have == 0) {
+            in->closed = true;
+            lend(in, 0, 0, ret);
+            return ERR(e, ERR_CORRUPT, "%s: line %lld: the file ends before its array does",
+                       in->path, (long long)ret->number);
+        }
         if (in->ended) {
             lend(in, have, 0, ret);
             ret->cut = true;
+            in->closed = true;
             return ERR_OK;
         }
         refill(in);

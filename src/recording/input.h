@@ -1,8 +1,8 @@
 /* input.h - the bytes of a recording, unpacked, through one window. Internal to recording/.
  *
  * Unpacks   gzip (several members), zstd (several frames) and zip (the first file in it) by their first bytes; anything
- *           else is read as it is. Own decoders instead of libarchive's for the first two: it throws away up to 64 KiB
- *           that were readable when a file is cut, which are 300 frames.
+ *           else is read as it is. On zlib and libzstd directly, not by libarchive: that throws away what was readable of
+ *           the piece in which a file is cut (64 KiB of a gzip, a zip's whole file).
  * Lent      what a call returns is valid until the next call; it is writable and has VENUE_PADDING zero bytes behind it
  *           (the bytes that really stand there are put back by the next call: no copy is needed to decode in situ).
  * Damage    a damaged place ends the input: ERR_CORRUPT once, behind all that could be read, then ERR_NOT_FOUND.
@@ -20,6 +20,8 @@ enum err_code input_open_bytes(const char *name, struct str bytes, struct input 
                                struct err *e) MUST_USE;
 struct input *input_close(struct input *in);
 
+/* ERR_OK, or why nothing more can be read behind what input_peek gives. */
+enum err_code input_fault(const struct input *in, struct err *e) MUST_USE;
 /* The first bytes at the place where the input stands, at most n, fewer only at its end; nothing is taken. */
 struct str input_peek(struct input *in, size_t n);
 

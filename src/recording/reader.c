@@ -110,6 +110,7 @@ enum err_code line_of_text(const struct recording *r, const struct input_line *l
                            struct recording_item *item, struct err *e)
 {
     if (!line->cut || json_is_whole((struct str){item->bytes, item->len})) return ERR_OK;
+    item_bytes(item, line);
     return damaged_line(r, e, ERR_CORRUPT, line->number,
                         "the file ends in mid-line: %zu bytes without an end", line->n);
 }

@@ -103,7 +103,9 @@ static enum err_code find_format(struct recording *r, struct err *e)
     p.whole = p.head.n < RECORDING_PROBE_BYTES;
     if (input_entry(r->in)) p.name = base_name(input_entry(r->in));
     r->format = probe_all(&p, false);
-    return r->format ? ERR_OK : unknown_format(r, p.head, e);
+    if (r->format) return ERR_OK;
+    if (p.head.n == 0) TRY(input_fault(r->in, e));
+    return unknown_format(r, p.head, e);
 }
 
 /* A document that is damaged is known to be of the format: that is told as a damaged place, not as an unknown file. */
