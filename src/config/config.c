@@ -248,7 +248,7 @@ struct config *config_free(struct config *c)
 {
     if (!c) return NULL;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (keys[i].type == CONFIG_TEXT) free(*(char **)((char *)c + keys[i].offset));
+        if (keys[i].type == CONFIG_TEXT) free(*(char **)(void *)((char *)c + keys[i].offset));
     for (size_t i = 0; i < c->venue_count; i++) {
         struct config_venue *v = &c->venues[i];
         config_free_list(&v->symbols);

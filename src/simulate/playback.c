@@ -12,7 +12,7 @@ struct sim_playback {
     struct recording_set *set;
     struct recording_item item;
     bool pending, ended, retime;
-    double speed; /* exact: pacing only */
+    double speed; /* inexact: pacing only */
     int64_t first_ns, started_ns, shift_ns;
     struct played venues[SIM_VENUES_MAX];
     int venue_count;
@@ -113,8 +113,8 @@ bool playback_step(struct sim_playback *p, int64_t now_ns,
         }
         if (!p->pending) return false;
         double due =
-            (double)(p->item.received_ns - p->first_ns) / p->speed; /* exact: pacing only */
-        if ((double)(now_ns - p->started_ns) < due) return true;    /* exact: pacing only */
+            (double)(p->item.received_ns - p->first_ns) / p->speed; /* inexact: pacing only */
+        if ((double)(now_ns - p->started_ns) < due) return true;    /* inexact: pacing only */
         struct played *v = venue_of(p, p->item.venue);
         struct str frame = shifted(p, (struct str){p->item.bytes, p->item.len});
         send(ctx, v->venue, frame);

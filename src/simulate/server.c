@@ -188,7 +188,8 @@ static const struct lws_protocols protocols[] = {
 
 static void tick(lws_sorted_usec_list_t *timer)
 {
-    struct sim_server *v = lws_container_of(timer, struct sim_server, timer);
+    void *whole = (char *)timer - offsetof(struct sim_server, timer);
+    struct sim_server *v = whole;
     sim_tick(v->sim);
     lws_sul_schedule(v->context, 0, &v->timer, tick, TICK_US);
 }

@@ -29,7 +29,7 @@ struct simulate_options {
     const char *const
         *recordings; /* paths; their venues are served from them instead of the generator */
     size_t recording_count;
-    double speed;    /* of recordings; exact: pacing only */
+    double speed;    /* of recordings; inexact: pacing only */
     bool retime;     /* shift recorded venue times so that the first is now */
     int32_t symbols; /* generated, per venue */
     int32_t rate;    /* generated trades a second in all */

@@ -83,7 +83,7 @@ struct source_replay_options {
     const char *const *paths;
     size_t path_count;
     struct str venue_hint;
-    double speed; /* 0: as fast as it goes; 1: in real time by receive times. A ratio, no data. exact: pacing only */
+    double speed; /* 0: as fast as it goes; 1: in real time by receive times. A ratio, no data. inexact: pacing only */
     void (*progress)(void *ctx, uint64_t done_bytes, uint64_t all_bytes, int64_t trades);
     void *progress_ctx;
 };

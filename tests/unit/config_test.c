@@ -48,8 +48,9 @@ static void test_good(void **state)
                             "  commit_ms: 250\n"
                             "log: {level: debug, format: json}\n");
     struct err e = {0};
-    char *environment[] = {"TICKLAKE_LAKE__COMMIT_MS=300",
-                           "TICKLAKE_VENUES__KRAKEN__SYMBOLS=A-B,C-D", "TICKLAKE_CACHE=/x", NULL};
+    static char commit[] = "TICKLAKE_LAKE__COMMIT_MS=300", cache[] = "TICKLAKE_CACHE=/x";
+    static char kraken[] = "TICKLAKE_VENUES__KRAKEN__SYMBOLS=A-B,C-D";
+    char *environment[] = {commit, kraken, cache, NULL};
     config_environment(c, environment);
     config_set(c, "store.retention_hours=5", "--set");
     if (config_finish(c, &e) != ERR_OK) fail_msg("%s", buf_cstr(&c->errors));

@@ -1,0 +1,94 @@
+"""What the end-to-end tests share: the binary, the recordings, and other people's readers of a lake."""
+import decimal
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get('TICKLAKE', ROOT / 'build' / 'ticklake'))
+SAMPLES = ROOT / 'samples'
+decimal.getcontext().prec = 80  # sums are exact, never rounded
+
+
+def find_recordings():
+    folder = pathlib.Path(os.environ.get('TICKLAKE_RECORDINGS', ROOT.parent / 'shared' / 'recordings'))
+    return folder if (folder / 'CATALOGUE.md').exists() else None
+
+
+@pytest.fixture(scope='session')
+def recordings():
+    folder = find_recordings()
+    if not folder:
+        pytest.skip('no recordings: set TICKLAKE_RECORDINGS to the folder that holds CATALOGUE.md')
+    return folder
+
+
+class Ticklake:
+    """One data folder, and the commands on it."""
+
+    def __init__(self, folder):
+        self.data = pathlib.Path(folder)
+
+    def run(self, command, *args, check=0, env=None, timeout=300):
+        line = [str(BINARY), command, *map(str, args), '--data', str(self.data)]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})})
+        if check is not None:
+            assert done.returncode == check, f'{line}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}'
+        return done
+
+    def json(self, command, *args, **kw):
+        return json.loads(self.run(command, *args, '--json', **kw).stdout)
+
+    def start(self, command, *args, env=None, **kw):
+        line = [str(BINARY), command, *map(str, args), '--data', str(self.data)]
+        return subprocess.Popen(line, env={**os.environ, **(env or {})}, text=True, **kw)
+
+    def verify(self, check=0):
+        done = self.run('verify', '--json', check=None)
+        assert done.returncode == check, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    # --- other people's readers ---
+
+    def catalog(self):
+        from pyiceberg.catalog import load_catalog
+        return load_catalog('ticklake', type='sql', uri=f'sqlite:///{self.data}/catalog.db',
+                            warehouse=f'file://{self.data}/lake', init_catalog_tables='false')
+
+    def table(self, name):
+        return self.catalog().load_table(f'market.{name}')
+
+    def rows(self, name, columns=('*',)):
+        return self.table(name).scan(selected_fields=columns).to_arrow().to_pylist()
+
+    def duckdb(self, sql):
+        """Runs sql in DuckDB, with {trades} and so on standing for iceberg_scan of the newest metadata."""
+        con = duckdb_connection()
+        names = {n: f"iceberg_scan('{self.table(n).metadata_location}')" for n in
+                 ('trades', 'quotes', 'candles', 'venue_candles', 'gaps', 'instruments', 'dead_letters') if '{' + n + '}' in sql}
+        return con.execute(sql.format(**names)).fetchall()
+
+
+def duckdb_connection():
+    import importlib.util
+    import duckdb
+    con = duckdb.connect(config={'autoinstall_known_extensions': 'false', 'autoload_known_extensions': 'false'})
+    con.execute("set timezone='UTC'")
+    for name in ('avro', 'httpfs', 'iceberg'):
+        origin = importlib.util.find_spec(f'duckdb_extension_{name}').submodule_search_locations[0]
+        path = next(pathlib.Path(origin).glob(f'extensions/*/{name}.duckdb_extension'))
+        con.execute(f"load '{path}'")
+    return con
+
+
+@pytest.fixture
+def ticklake(tmp_path):
+    return Ticklake(tmp_path / 'data')
+
+
+@pytest.fixture(scope='session')
+def new_ticklake(tmp_path_factory):
+    return lambda name: Ticklake(tmp_path_factory.mktemp(name) / 'data')
