@@ -9,7 +9,7 @@
  *           JSON; gocryptotrader recorded REST; LEAN candles zip; Tiingo frames as JSON lines, REST JSON, VCR YAML.
  * Items     a frame is the venue's own bytes, to be decoded by venue/. A format that holds rows instead of frames yields
  *           events whose names are text (the reader knows no series numbers).
- * Memory    an item is valid until the next call. Limits: VENUE_FRAME_MAX a frame, 64 MiB a REST answer.
+ * Memory    an item is valid until the next call. Limits: VENUE_FRAME_MAX a frame, VENUE_REST_MAX a REST answer.
  * Writing   recording_writer_*: segments of compressed, checksummed frames, rotated by size and time, old ones removed
  *           by retention. A crash loses at most what was not flushed; a torn tail is recognised and said.
  */
@@ -18,8 +18,6 @@
 
 #include "base/buf.h"
 #include "event/event.h"
-
-enum { RECORDING_REST_MAX = 64 << 20 }; /* bytes of a REST answer */
 
 enum recording_kind {
     RECORDING_FRAME,   /* a received WebSocket frame */

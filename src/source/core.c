@@ -39,7 +39,7 @@ enum err_code core_open(const struct source_options *o, const struct source_past
     };
     c->dedup = dedup_new(&d);
     decoded_init(&c->decoded);
-    buf_init(&c->frame, RECORDING_REST_MAX + VENUE_PADDING);
+    buf_init(&c->frame, VENUE_REST_MAX + VENUE_PADDING);
     map_init(&c->place_index, CORE_PLACES_MAX);
     c->dirty = calloc(CORE_DIRTY_MAX, sizeof *c->dirty);
     CHECK(c->dirty != NULL);
@@ -372,14 +372,13 @@ enum err_code core_rest(struct core *c, const struct core_input *in, struct str 
     struct absorb a = {.c = c, .in = in, .result = ret};
     char *body;
     if (is_instrument_list(n->venue, path)) {
-        TRY(copy_or_refuse(&a, RECORDING_REST_MAX, &body, e));
+        TRY(copy_or_refuse(&a, VENUE_REST_MAX, &body, e));
         return body ? take_list(&a, e) : ERR_OK;
     }
     TRY(core_receive(c, in, e));
-    TRY(copy_or_refuse(&a, RECORDING_REST_MAX, &body, e));
-    if (!body || !n->venue->decode_rest) return ERR_OK;
-    decoded_reset(&c->decoded);
-    n->venue->decode_rest(n->session, path, body, in->len, in->received_ns, &c->decoded);
+    TRY(copy_or_refuse(&a, VENUE_REST_MAX, &body, e));
+    if (!body) return ERR_OK;
+    venue_decode_rest(n->session, path, body, in->len, in->received_ns, &c->decoded);
     return take_decoded(&a, e);
 }
 
