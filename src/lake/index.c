@@ -240,6 +240,29 @@ static void keep_serials(struct lake_table *t, struct lake_live *old, size_t old
     qsort(t->files, t->file_count, sizeof *t->files, by_serial);
 }
 
+/* What another writer took out of the table stays on the disk until no kept snapshot needs it. */
+static void add_vanished(struct lake_table *t, struct str location)
+{
+    if (!lake_is_ours(location)) return;
+    t->vanished = lake_grown(t->vanished, t->vanished_count, &t->vanished_cap, sizeof *t->vanished);
+    char *copy = strndup(location.p, location.n);
+    CHECK(copy != NULL);
+    t->vanished[t->vanished_count++] = (struct lake_garbage){copy, t->last_sequence_number};
+}
+
+static void find_vanished(struct lake_table *t, const struct lake_live *old, size_t old_count,
+                          const struct lake_manifest *manifests, size_t manifest_count)
+{
+    for (size_t i = 0; i < old_count; i++)
+        if (!lake_index_by_serial(t, old[i].serial)) add_vanished(t, old[i].path);
+    for (size_t i = 0; i < manifest_count; i++) {
+        bool kept = false;
+        for (size_t k = 0; k < t->manifest_count && !kept; k++)
+            kept = strcmp(t->manifests[k].path, manifests[i].path) == 0;
+        if (!kept) add_vanished(t, str_of(manifests[i].path));
+    }
+}
+
 /* Deletes of other writers that we cannot read stop nothing: the file is marked, verify reports it, and compaction
  * leaves its partition alone. */
 static enum err_code load_deletes(struct lake *l, struct lake_table *t, struct err *e)
@@ -277,6 +300,7 @@ enum err_code lake_index_load(struct lake *l, struct lake_table *t, struct err *
     }
     keep_serials(t, old, old_count);
     if (code == ERR_OK) code = load_deletes(l, t, e);
+    if (code == ERR_OK) find_vanished(t, old, old_count, old_manifests, old_manifest_count);
     for (size_t i = 0; i < old_count; i++) {
         free((char *)(uintptr_t)old[i].path.p);
         free(old[i].deleted);

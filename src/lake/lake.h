@@ -78,7 +78,7 @@ enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str sym
 enum err_code lake_compact(struct lake *l, bool dry_run, int64_t now_ns, int64_t *ret_files,
                            void (*tell)(void *ctx, const char *line), void *ctx, struct err *e) MUST_USE;
 /* Whether lake_compact would find work: cheap, to be asked after each commit. */
-bool lake_compact_due(const struct lake *l);
+bool lake_compact_due(struct lake *l);
 /* Removes files that no snapshot needs and whose grace is over, and leftovers of commits that never happened. */
 enum err_code lake_cleanup(struct lake *l, int64_t now_ns, struct err *e) MUST_USE;
 

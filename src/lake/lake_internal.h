@@ -162,7 +162,7 @@ struct lake_table {
     uint32_t next_serial;
     struct lake_garbage *vanished; /* files of ours that another writer took out */
     size_t vanished_count, vanished_cap;
-    bool dirty; /* files came or went since compaction last looked */
+    bool dirty, due; /* files came or went since compaction last looked; what it found */
     bool hint_stale;
 };
 enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e) MUST_USE;
@@ -361,6 +361,59 @@ struct lake_target { /* a row to delete */
 };
 /* One delete file per partition of the targets; adds them to the change. */
 enum err_code lake_deletes_write(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
+
+/* ---- file_reader.c: a live data file, row group by row group, by field id. */
+struct lake_file_reader {
+    const struct table *t;
+    const struct lake_live *f;
+    struct parquet_reader *parquet;
+    char path[PATH_LIMIT];
+    int group;          /* the current one; -1 before the first */
+    int64_t base, rows; /* position of its first row in the file; how many it has */
+    struct parquet_chunk chunks[LAKE_COLUMNS_MAX];
+    uint32_t loaded; /* bit per column */
+};
+#define LAKE_BIT(column) (UINT32_C(1) << (column))
+enum err_code lake_reader_open(struct lake_file_reader *r, const struct table *t,
+                               const struct lake_live *f, struct err *e) MUST_USE;
+bool lake_reader_next(struct lake_file_reader *r); /* moves on; false at the end */
+/* Loads these columns of the group; one that the file does not have is all absent. */
+enum err_code lake_reader_load(struct lake_file_reader *r, uint32_t columns, struct err *e) MUST_USE;
+void lake_reader_close(struct lake_file_reader *r);
+static inline bool lake_reader_has(const struct lake_file_reader *r, int column, size_t row)
+{
+    const uint8_t *present = r->chunks[column].present;
+    return !present || present[row];
+}
+/* Rows of the current group as events; all columns must be loaded. Text points into the reader. */
+struct lake_names { /* the last series looked up */
+    struct str venue, exchange, symbol, venue_symbol;
+    uint32_t series;
+};
+enum err_code lake_read_trade(struct lake *l, const struct lake_file_reader *r, size_t row,
+                              struct lake_names *names, struct trade *ret, struct err *e) MUST_USE;
+enum err_code lake_read_quote(struct lake *l, const struct lake_file_reader *r, size_t row,
+                              struct lake_names *names, struct quote *ret, struct err *e) MUST_USE;
+enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r, size_t row,
+                               struct lake_names *names, struct candle *ret, struct err *e) MUST_USE;
+
+/* ---- merge.c: sorted files become one; deleted rows are left out. Memory: a row group of each input. */
+enum err_code lake_merge(struct lake *l, struct lake_data_writer *w, const uint32_t *serials,
+                         size_t count, struct err *e) MUST_USE;
+
+/* ---- plan.c: what compaction would do. */
+enum { LAKE_PLAN_INPUTS = 64, LAKE_MERGE_ROWS = 8 * LAKE_ROW_GROUP };
+struct lake_plan {
+    struct lake_table *table;
+    bool deletes; /* joins delete files, not data files */
+    int32_t day;
+    uint32_t serials[LAKE_PLAN_INPUTS];
+    size_t deleted[LAKE_PLAN_INPUTS]; /* rows known to be deleted when it was planned */
+    size_t count;
+    int64_t rows, bytes;
+};
+/* The first group worth joining from the `skip`-th on; false: none. */
+bool lake_plan_next(const struct lake *l, struct lake_table *t, size_t skip, struct lake_plan *ret);
 
 /* ---- replace.c */
 struct lake_cache_slot {

@@ -150,7 +150,9 @@ enum err_code lake_table_refresh(struct lake *l, struct lake_table *t, bool *ret
     free(t->metadata_location);
     t->metadata_location = now;
     t->dirty = t->hint_stale = true;
-    return load_metadata(l, t, e);
+    enum err_code code = load_metadata(l, t, e);
+    if (code != ERR_OK) *t->metadata_location = 0; /* half loaded: the next look loads it again */
+    return code;
 }
 
 void lake_table_done(struct lake_table *t)

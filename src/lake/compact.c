@@ -1,0 +1,184 @@
+#include "lake/lake_internal.h"
+
+#include "base/crash.h"
+
+#include <stdio.h>
+
+enum { GROUPS_PER_ROUND = 16 };
+
+/* After another writer moved the table: the inputs must be live still, with no deletes that the output does not know. */
+static enum err_code still_possible(struct lake *l, struct lake_change *c, struct err *e)
+{
+    (void)l;
+    const struct lake_plan *p = c->ctx;
+    for (size_t i = 0; i < p->count; i++) {
+        const struct lake_live *f = lake_index_by_serial(c->table, p->serials[i]);
+        if (!f || f->deleted_count != p->deleted[i])
+            return ERR(e, ERR_CONFLICT, "table %s: another writer changed what was being joined",
+                       c->table->t->name);
+    }
+    for (size_t i = 0; i < c->table->file_count; i++)
+        if (c->table->files[i].unreadable)
+            return ERR(e, ERR_CONFLICT, "table %s: another writer deleted rows in a way not understood",
+                       c->table->t->name);
+    for (size_t i = 0; i < c->removed_count; i++)
+        if (!lake_index_by_serial(c->table, c->removed[i]))
+            return ERR(e, ERR_CONFLICT, "table %s: another writer removed deletes", c->table->t->name);
+    return ERR_OK;
+}
+
+/* ---- delete files that no live data file needs any more */
+
+struct needing {
+    const struct lake_change *c;
+    bool needed;
+    const struct lake_live *last;
+};
+
+static bool goes(const struct lake_change *c, uint32_t serial)
+{
+    for (size_t i = 0; i < c->removed_count; i++)
+        if (c->removed[i] == serial) return true;
+    return false;
+}
+
+static enum err_code is_needed(void *ctx, struct str path, int64_t position, struct err *e)
+{
+    (void)position;
+    (void)e;
+    struct needing *n = ctx;
+    if (!n->last || !str_eq(n->last->path, path)) n->last = lake_index_by_path(n->c->table, path);
+    if (n->last && !goes(n->c, n->last->serial)) n->needed = true;
+    return ERR_OK;
+}
+
+static enum err_code drop_deletes(struct lake_change *c, int32_t day, struct err *e)
+{
+    const struct lake_table *t = c->table;
+    for (size_t i = 0; i < t->file_count; i++) {
+        const struct lake_live *f = &t->files[i];
+        if (f->content != LAKE_DELETES || f->foreign || f->day != day) continue;
+        struct needing n = {.c = c};
+        TRY(lake_deletes_read(f->path, is_needed, &n, e));
+        if (!n.needed) lake_change_remove(c, f->serial);
+    }
+    return ERR_OK;
+}
+
+/* ---- one group */
+
+static enum err_code join_data(struct lake *l, struct lake_change *c, const struct lake_plan *p,
+                               struct err *e)
+{
+    for (size_t i = 0; i < p->count; i++) lake_change_remove(c, p->serials[i]);
+    if (p->rows > 0) {
+        struct lake_data_writer w = {.l = l};
+        enum err_code code = lake_data_open(&w, c, p->day, e);
+        if (code == ERR_OK) code = lake_merge(l, &w, p->serials, p->count, e);
+        if (code == ERR_OK) code = lake_data_finish(&w, c, e);
+        if (code != ERR_OK) {
+            lake_data_abort(&w);
+            return code;
+        }
+        CHECK(c->added[0].entry.rows == p->rows); /* not a row more or less than is live */
+    }
+    return drop_deletes(c, p->day, e);
+}
+
+struct collecting {
+    struct lake_change *c;
+    const struct lake_live *last;
+};
+
+static enum err_code collect_target(void *ctx, struct str path, int64_t position, struct err *e)
+{
+    (void)e;
+    struct collecting *k = ctx;
+    struct lake_change *c = k->c;
+    if (!k->last || !str_eq(k->last->path, path)) k->last = lake_index_by_path(c->table, path);
+    if (!k->last || !lake_live_is_deleted(k->last, position)) return ERR_OK;
+    c->targets = lake_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
+    c->targets[c->target_count++] = (struct lake_target){k->last->serial, position};
+    return ERR_OK;
+}
+
+static enum err_code join_deletes(struct lake *l, struct lake_change *c, const struct lake_plan *p,
+                                  struct err *e)
+{
+    struct collecting k = {.c = c};
+    for (size_t i = 0; i < p->count; i++) {
+        const struct lake_live *f = lake_index_by_serial(p->table, p->serials[i]);
+        TRY(lake_deletes_read(f->path, collect_target, &k, e));
+        lake_change_remove(c, p->serials[i]);
+    }
+    return lake_deletes_write(l, c, e);
+}
+
+static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t now_ns, struct err *e)
+{
+    struct lake_change c, *changes[] = {&c};
+    lake_change_init(&c, p->table, "replace", l->position, now_ns);
+    c.again = still_possible;
+    c.ctx = p;
+    enum err_code code = p->deletes ? join_deletes(l, &c, p, e) : join_data(l, &c, p, e);
+    CRASH_POINT(compact_after_data);
+    const struct lake_publish publish = {.changes = changes,
+                                         .count = 1,
+                                         .position_from = l->position,
+                                         .position_to = l->position,
+                                         .now_ns = now_ns,
+                                         .compaction = true};
+    if (code == ERR_OK) code = lake_publish(l, &publish, e);
+    if (code == ERR_OK || l->outcome_unknown)
+        lake_written_forget(l);
+    else
+        lake_written_remove(l);
+    if (code == ERR_OK) atomic_fetch_add(&l->stats.compactions, 1);
+    lake_change_done(&c);
+    return code;
+}
+
+static void tell_plan(const struct lake_plan *p, void (*tell)(void *ctx, const char *line), void *ctx)
+{
+    char line[240], day[16] = "-";
+    if (!tell) return;
+    if (p->day != LAKE_NO_DAY) lake_day_text(p->day, day);
+    snprintf(line, sizeof line, "%s %s: %zu %s of %lld bytes, %lld rows, become one", p->table->t->name,
+             day, p->count, p->deletes ? "delete files" : "data files", (long long)p->bytes,
+             (long long)p->rows);
+    tell(ctx, line);
+}
+
+static enum err_code compact_table(struct lake *l, struct lake_table *t, bool dry_run, int64_t now_ns,
+                                   int64_t *files, void (*tell)(void *ctx, const char *line),
+                                   void *ctx, struct err *e)
+{
+    struct lake_plan plan;
+    bool moved;
+    TRY(lake_table_refresh(l, t, &moved, e));
+    for (size_t group = 0; group < GROUPS_PER_ROUND; group++) {
+        if (!lake_plan_next(l, t, dry_run ? group : 0, &plan)) break;
+        tell_plan(&plan, tell, ctx);
+        *files += (int64_t)plan.count;
+        if (dry_run) continue;
+        enum err_code code = run_plan(l, &plan, now_ns, e);
+        if (code == ERR_CONFLICT) { /* planned anew in the next round */
+            *files -= (int64_t)plan.count;
+            if (tell) tell(ctx, "another writer was there first: planned anew next time");
+            return ERR_OK;
+        }
+        TRY(code);
+    }
+    return ERR_OK;
+}
+
+enum err_code lake_compact(struct lake *l, bool dry_run, int64_t now_ns, int64_t *ret_files,
+                           void (*tell)(void *ctx, const char *line), void *ctx, struct err *e)
+{
+    CHECK(dry_run || !l->o.read_only);
+    *ret_files = 0;
+    l->commit_ns = now_ns;
+    for (int id = 0; id < TABLE_MAX; id++)
+        TRY(compact_table(l, &l->tables[id], dry_run, now_ns, ret_files, tell, ctx, e));
+    return ERR_OK;
+}

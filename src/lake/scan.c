@@ -1,0 +1,162 @@
+#include "lake/lake_internal.h"
+
+/* Scans of the committed state: files by their bounds, row groups by theirs, rows by the names. */
+
+struct scan {
+    struct lake *l;
+    struct lake_table *table;
+    struct str venue, symbol;
+    int64_t from_ns, to_ns;
+    enum timeframe timeframe;
+    enum err_code (*each)(struct scan *s, const struct lake_file_reader *r, size_t row, struct err *e);
+    enum err_code (*each_trade)(void *ctx, const struct trade *t, struct err *e);
+    enum err_code (*each_candle)(void *ctx, const struct candle *c, struct err *e);
+    void *ctx;
+    struct lake_names names;
+};
+
+static bool within(struct str v, struct str lower, struct str upper)
+{
+    if (lower.n && str_cmp(v, lower) < 0) return false;
+    return !upper.n || str_cmp(v, upper) <= 0;
+}
+
+static bool may_hold(const struct scan *s, const struct lake_live *f)
+{
+    if (f->content != LAKE_DATA) return false;
+    if (!within(s->venue, f->lower[0], f->upper[0]) || !within(s->symbol, f->lower[1], f->upper[1]))
+        return false;
+    if (f->our_spec && f->day == LAKE_NO_DAY) return true; /* without a venue's time: by the receipt */
+    if (f->our_spec && (f->day < time_day(s->from_ns) || f->day > time_day(s->to_ns - 1)))
+        return false;
+    if (!f->has_range || f->foreign) return true;
+    return f->high >= time_micros(s->from_ns) && f->low <= time_micros(s->to_ns);
+}
+
+static bool group_may_hold(const struct scan *s, const struct lake_file_reader *r)
+{
+    int64_t low, high;
+    int column = parquet_reader_column(r->parquet, s->table->range_column + 1);
+    if (r->f->foreign || r->f->day == LAKE_NO_DAY || column < 0) return true;
+    if (!parquet_reader_long_bounds(r->parquet, r->group, column, &low, &high)) return true;
+    return high >= time_micros(s->from_ns) && low <= time_micros(s->to_ns);
+}
+
+static enum err_code scan_group(struct scan *s, struct lake_file_reader *r, struct err *e)
+{
+    int venue = table_column(s->table->t, "venue"), symbol = table_column(s->table->t, "symbol");
+    TRY(lake_reader_load(r, LAKE_BIT(venue) | LAKE_BIT(symbol), e));
+    bool loaded = false;
+    for (size_t i = 0; i < (size_t)r->rows; i++) {
+        if (!str_eq(r->chunks[symbol].strings[i], s->symbol) ||
+            !str_eq(r->chunks[venue].strings[i], s->venue) ||
+            lake_live_is_deleted(r->f, r->base + (int64_t)i))
+            continue;
+        if (!loaded) TRY(lake_reader_load(r, UINT32_MAX, e));
+        loaded = true;
+        TRY(s->each(s, r, i, e));
+    }
+    return ERR_OK;
+}
+
+static enum err_code scan_file(struct scan *s, const struct lake_live *f, struct err *e)
+{
+    struct lake_file_reader r;
+    struct err local = {0};
+    enum err_code code = lake_reader_open(&r, s->table->t, f, &local);
+    if (code == ERR_OK) {
+        while (code == ERR_OK && lake_reader_next(&r))
+            if (group_may_hold(s, &r)) code = scan_group(s, &r, &local);
+        lake_reader_close(&r);
+    }
+    if (code == ERR_NOT_FOUND && f->foreign) { /* not understood; verify tells */
+        atomic_fetch_add(&s->l->stats.unreadable, 1);
+        return ERR_OK;
+    }
+    if (code != ERR_OK && e) *e = local;
+    return code;
+}
+
+static enum err_code scan_files(struct scan *s, struct err *e)
+{
+    bool moved;
+    if (s->from_ns >= s->to_ns) return ERR_OK;
+    TRY(lake_table_refresh(s->l, s->table, &moved, e));
+    for (size_t i = 0; i < s->table->file_count; i++)
+        if (may_hold(s, &s->table->files[i])) TRY(scan_file(s, &s->table->files[i], e));
+    return ERR_OK;
+}
+
+static enum err_code scan_trade(struct scan *s, const struct lake_file_reader *r, size_t row,
+                                struct err *e)
+{
+    struct trade t;
+    TRY(lake_read_trade(s->l, r, row, &s->names, &t, e));
+    int64_t time = t.venue_time_ns != TIME_ABSENT ? t.venue_time_ns : t.received_ns;
+    if (time < s->from_ns || time >= s->to_ns) return ERR_OK;
+    return s->each_trade(s->ctx, &t, e);
+}
+
+enum err_code lake_scan_trades(struct lake *l, struct str venue, struct str symbol, int64_t from_ns,
+                               int64_t to_ns,
+                               enum err_code (*each)(void *ctx, const struct trade *t, struct err *e),
+                               void *ctx, struct err *e)
+{
+    struct scan s = {.l = l, .table = &l->tables[TABLE_TRADES], .venue = venue, .symbol = symbol,
+                     .from_ns = from_ns, .to_ns = to_ns, .each = scan_trade, .each_trade = each,
+                     .ctx = ctx};
+    return scan_files(&s, e);
+}
+
+static enum err_code scan_candle(struct scan *s, const struct lake_file_reader *r, size_t row,
+                                 struct err *e)
+{
+    struct candle c;
+    if (s->timeframe != TIMEFRAME_MAX &&
+        !str_is(r->chunks[CANDLES_timeframe].strings[row], timeframe_text(s->timeframe)))
+        return ERR_OK;
+    TRY(lake_read_candle(s->l, r, row, &s->names, &c, e));
+    if (c.open_time_ns < s->from_ns || c.open_time_ns >= s->to_ns) return ERR_OK;
+    return s->each_candle(s->ctx, &c, e);
+}
+
+enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str symbol, enum timeframe tf,
+                                int64_t from_ns, int64_t to_ns,
+                                enum err_code (*each)(void *ctx, const struct candle *c,
+                                                      struct err *e),
+                                void *ctx, struct err *e)
+{
+    struct scan s = {.l = l, .table = &l->tables[TABLE_CANDLES], .venue = venue, .symbol = symbol,
+                     .from_ns = from_ns, .to_ns = to_ns, .timeframe = tf, .each = scan_candle,
+                     .each_candle = each, .ctx = ctx};
+    return scan_files(&s, e);
+}
+
+enum err_code lake_each_candle(struct lake *l,
+                               enum err_code (*each)(void *ctx, const struct candle *c,
+                                                     const char *path, struct err *e),
+                               void *ctx, struct err *e)
+{
+    struct lake_table *t = &l->tables[TABLE_CANDLES];
+    struct lake_names names = {0};
+    bool moved;
+    TRY(lake_table_refresh(l, t, &moved, e));
+    for (size_t f = 0; f < t->file_count; f++) {
+        struct lake_file_reader r;
+        if (t->files[f].content != LAKE_DATA || t->files[f].foreign) continue;
+        TRY(lake_reader_open(&r, t->t, &t->files[f], e));
+        enum err_code code = ERR_OK;
+        while (code == ERR_OK && lake_reader_next(&r)) {
+            code = lake_reader_load(&r, UINT32_MAX, e);
+            for (size_t i = 0; code == ERR_OK && i < (size_t)r.rows; i++) {
+                struct candle c;
+                if (lake_live_is_deleted(r.f, r.base + (int64_t)i)) continue;
+                code = lake_read_candle(l, &r, i, &names, &c, e);
+                if (code == ERR_OK) code = each(ctx, &c, r.path, e);
+            }
+        }
+        lake_reader_close(&r);
+        TRY(code);
+    }
+    return ERR_OK;
+}
