@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Differences told one by one for each check; one cause may show in a million minutes. */
-enum { TOLD_MAX = 100, GAP_LIMIT = 50000000, TAPE_LIMIT = SERIES_LIMIT, LAKE_TRIES = 20 };
+enum { TOLD_MAX = 100, GAP_LIMIT = 50000000, TAPE_LIMIT = SERIES_LIMIT, END_TRIES = 5 };
 
 static const struct {
     const char *name, *words;
@@ -139,7 +139,8 @@ static void tear_down(struct audit *a)
     free(a->of_lake.of);
     free(a->tape_list);
     free(a->tape_of);
-    free(a->pending.items);
+    free(a->pending);
+    free(a->suspects);
     free(a->gaps);
 }
 
@@ -170,9 +171,8 @@ static enum err_code note_pending(void *ctx, struct str name, struct str bytes, 
         return ERR(e, ERR_CORRUPT, "%s: state %.*s: expected a number behind revise/second/",
                    a->o->catalog_path, STR_ARG(name));
     struct str venue = str_cut(&rest, '/');
-    struct audit_minutes *p = &a->pending;
-    p->items = audit_grown(p->items, p->count, &p->cap, sizeof *p->items);
-    p->items[p->count++] = (struct audit_pending){audit_tape_of(a, venue, rest), second};
+    a->pending = audit_grown(a->pending, a->pending_count, &a->pending_cap, sizeof *a->pending);
+    a->pending[a->pending_count++] = (struct audit_pending){audit_tape_of(a, venue, rest), second};
     return ERR_OK;
 }
 
@@ -186,50 +186,20 @@ static void add_canonical(struct audit *a, const struct proof_set *from, struct 
     }
 }
 
-static enum err_code read_claim(struct audit *a, struct err *e)
+static enum err_code begin_lake(struct audit *a, struct err *e)
 {
+    if (!file_exists(a->o->catalog_path)) return ERR_OK;
+    enum err_code code = open_lake(a, &a->lake, e);
+    if (code == ERR_NOT_FOUND) return ERR_OK;
+    TRY(code);
+    a->position = a->position_after = lake_position(a->lake);
     struct proof_set raw;
     proof_set_init(&raw);
-    enum err_code code = lake_proofs(a->lake, &raw, e);
+    code = lake_proofs(a->lake, &raw, e);
     if (code == ERR_OK) add_canonical(a, &raw, &a->of_lake, a->lake_names, &a->claim);
     proof_set_free(&raw);
     if (code == ERR_OK) code = lake_each_state(a->lake, "revise/second/", note_pending, a, e);
     return code;
-}
-
-static bool same_snapshots(struct lake *x, struct lake *y)
-{
-    for (int t = 0; t < TABLE_MAX; t++) {
-        struct lake_table_info i, k;
-        if (lake_table_info(x, (enum table_id)t, &i, NULL) != ERR_OK ||
-            lake_table_info(y, (enum table_id)t, &k, NULL) != ERR_OK)
-            return true; /* a table that is not there is not there for both */
-        if (i.snapshot_id != k.snapshot_id) return false;
-    }
-    return lake_position(x) == lake_position(y);
-}
-
-/* A running program commits while we look: the claim and the pending revisions are read until no commit came in
- * between. Where it commits faster than that, minutes that moved are left out (see stable). */
-static enum err_code take_lake(struct audit *a, struct err *e)
-{
-    for (int i = 0; i < LAKE_TRIES; i++) {
-        struct lake *again = NULL;
-        a->lake = lake_close(a->lake);
-        a->pending.count = 0;
-        proof_set_clear(&a->claim);
-        enum err_code code = open_lake(a, &a->lake, e);
-        if (code == ERR_NOT_FOUND) return ERR_OK;
-        TRY(code);
-        TRY(read_claim(a, e));
-        TRY(open_lake(a, &again, e));
-        a->position = lake_position(a->lake);
-        a->position_after = lake_position(again);
-        bool same = same_snapshots(a->lake, again);
-        lake_close(again);
-        if (same) break;
-    }
-    return ERR_OK;
 }
 
 static enum err_code store_side(struct audit *a, int64_t upto, struct proof_set *to, struct err *e)
@@ -242,22 +212,40 @@ static enum err_code store_side(struct audit *a, int64_t upto, struct proof_set 
     return code;
 }
 
+/* A running program has committed while we looked. What lies between the two positions may have been read in either
+ * state, so minutes that moved are left out. */
+static enum err_code end_lake(struct audit *a, struct err *e)
+{
+    enum err_code code = ERR_HOLE;
+    for (int i = 0; i < END_TRIES && code == ERR_HOLE; i++) { /* retention may pass the position */
+        struct lake *now = NULL;
+        TRY(open_lake(a, &now, e));
+        a->position_after = lake_position(now);
+        code = lake_each_state(now, "revise/second/", note_pending, a, e);
+        lake_close(now);
+        if (code != ERR_OK || store_tail_mark(a->tail) < a->position_after) return code;
+        proof_set_clear(&a->after);
+        code = store_side(a, a->position_after, &a->after, e);
+    }
+    return code;
+}
+
 static enum err_code compare(struct audit *a, struct err *e)
 {
-    if (file_exists(a->o->catalog_path)) TRY(take_lake(a, e));
+    TRY(begin_lake(a, e));
     a->mark = a->result->store_sequence = store_tail_mark(a->tail);
     a->result->lake_position = a->position;
-    if (a->lake && a->mark >= a->position_after) {
-        TRY(store_side(a, a->position, &a->before, e));
-        TRY(store_side(a, a->position_after, &a->after, e));
-    }
+    if (a->lake && a->mark >= a->position) TRY(store_side(a, a->position, &a->before, e));
     TRY(audit_load_gaps(a, e));
     TRY(audit_store_rows(a, e));
     audit_ledger_totals(a);
     if (!a->lake) return ERR_OK;
-    TRY(audit_store_lake(a, e));
     TRY(audit_lake_files(a, e));
-    return audit_tapes(a, e);
+    TRY(audit_tapes(a, e));
+    TRY(end_lake(a, e));
+    audit_compare_minutes(a);
+    audit_tell_suspects(a);
+    return ERR_OK;
 }
 
 enum err_code audit_verify(const struct audit_options *o, struct audit_result *ret, struct err *e)

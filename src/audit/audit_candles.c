@@ -5,14 +5,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DAY_CANDLES_MAX = 4000000 };
+enum { DAY_CANDLES_MAX = 4000000, SUSPECTS_MAX = 20000 };
 
-static void place_of(const struct audit_day *d, enum timeframe tf, int64_t open_ns, char text[512])
+static void tell(struct audit *a, const struct audit_suspect *s)
 {
-    char time[TIME_TEXT_MAX];
-    time_format(open_ns, time);
-    snprintf(text, 512, "%.*s %.*s %s %s", STR_ARG(d->tape->venue), STR_ARG(d->tape->symbol),
-             timeframe_text(tf), time);
+    char time[TIME_TEXT_MAX], place[512];
+    const struct audit_tape *t = &a->tape_list[s->tape];
+    time_format(s->open_ns, time);
+    snprintf(place, sizeof place, "%.*s %.*s %s %s", STR_ARG(t->venue), STR_ARG(t->symbol),
+             timeframe_text(s->timeframe), time);
+    audit_differs(a, CHECK_CANDLES, place, "%s", s->text);
+}
+
+static struct audit_suspect *suspect(struct audit_day *d, enum timeframe tf, int64_t open_ns)
+{
+    struct audit *a = d->a;
+    if (a->suspect_count == SUSPECTS_MAX) { /* so many do not come from a commit meanwhile */
+        audit_tell_suspects(a);
+        a->suspect_count = 0;
+    }
+    a->suspects = audit_grown(a->suspects, a->suspect_count, &a->suspect_cap, sizeof *a->suspects);
+    struct audit_suspect *s = &a->suspects[a->suspect_count++];
+    *s = (struct audit_suspect){.tape = d->tape_number, .timeframe = tf, .open_ns = open_ns};
+    return s;
 }
 
 static enum err_code take_candle(void *ctx, const struct candle *c, struct err *e)
@@ -50,11 +65,10 @@ enum err_code audit_day_load(struct audit_day *d, struct err *e)
             d->candles[kept++] = *c;
             continue;
         }
-        char place[512];
-        place_of(d, (enum timeframe)c->timeframe, c->open_time_ns, place);
-        audit_differs(d->a, CHECK_CANDLES, place,
-                      "more than one row of this key: revisions %lld and %lld",
-                      (long long)d->candles[kept - 1].revision, (long long)c->revision);
+        if (d->a->foreign_candles) continue;
+        struct audit_suspect *s = suspect(d, (enum timeframe)c->timeframe, c->open_time_ns);
+        snprintf(s->text, sizeof s->text, "more than one row of this key: revisions %lld and %lld",
+                 (long long)d->candles[kept - 1].revision, (long long)c->revision);
     }
     d->count = kept;
     d->a->result->candles += (int64_t)kept;
@@ -93,30 +107,40 @@ static const struct candle *find_exact(const struct audit_day *d, enum timeframe
     return found ? &d->candles[at] : NULL;
 }
 
-/* Moves between the two positions, awaits a revision, or holds rows that somebody else wrote. */
-static bool is_open_question(const struct audit_day *d, int64_t from, int64_t to)
+static bool touches(const struct audit *a, const struct proof *p, const struct audit_suspect *s)
 {
-    const struct audit *a = d->a;
-    for (size_t i = 0; i < a->pending.count; i++) {
-        const struct audit_pending *p = &a->pending.items[i];
-        if (p->tape == d->tape_number && p->second_ns >= from && p->second_ns < to) return true;
+    const struct series *n = series_get(a->names, p->series);
+    const struct audit_tape *t = &a->tape_list[s->tape];
+    int64_t at = p->minute * NS_PER_MINUTE, end = s->open_ns + timeframe_ns(s->timeframe);
+    return at + NS_PER_MINUTE > s->open_ns && at < end && str_eq(n->venue, t->venue) &&
+           str_eq(n->symbol, t->symbol);
+}
+
+/* Moved between the two positions, awaits a revision, or holds rows that somebody else wrote. */
+static bool is_open_question(const struct audit *a, const struct audit_suspect *s)
+{
+    for (size_t i = 0; i < a->pending_count; i++) {
+        const struct audit_pending *p = &a->pending[i];
+        if (p->tape == s->tape && p->second_ns >= s->open_ns &&
+            p->second_ns < s->open_ns + timeframe_ns(s->timeframe))
+            return true;
     }
-    const struct proof_set *sets[] = {&a->foreign,
-                                      a->position == a->position_after ? NULL : &a->after};
-    for (int k = 0; k < 2; k++) {
-        for (size_t i = 0; sets[k] && i < sets[k]->count; i++) {
-            const struct proof *p = &sets[k]->items[i];
-            int64_t at = p->minute * NS_PER_MINUTE;
-            const struct series *s = series_get(a->names, p->series);
-            if (at + NS_PER_MINUTE <= from || at >= to || !str_eq(s->venue, d->tape->venue) ||
-                !str_eq(s->symbol, d->tape->symbol))
-                continue;
-            if (k == 0 ||
-                !audit_same(p, proof_set_find(&a->before, p->series, p->stream, p->minute)))
-                return true;
-        }
+    for (size_t i = 0; i < a->foreign.count; i++)
+        if (touches(a, &a->foreign.items[i], s)) return true;
+    if (a->position == a->position_after) return false;
+    for (size_t i = 0; i < a->after.count; i++) {
+        const struct proof *p = &a->after.items[i];
+        if (touches(a, p, s) &&
+            !audit_same(p, proof_set_find(&a->before, p->series, p->stream, p->minute)))
+            return true;
     }
     return false;
+}
+
+void audit_tell_suspects(struct audit *a)
+{
+    for (size_t i = 0; i < a->suspect_count; i++)
+        if (!is_open_question(a, &a->suspects[i])) tell(a, &a->suspects[i]);
 }
 
 static struct str id_text(const struct candle *c, bool first, char text[24])
@@ -181,16 +205,17 @@ static void compare(struct audit_day *d, const struct candle *made)
     enum timeframe tf = (enum timeframe)made->timeframe;
     int64_t open = made->open_time_ns, end = open + timeframe_ns(tf);
     const struct candle *c = find_exact(d, tf, open);
-    char place[512], text[512];
     d->a->result->checks[CHECK_CANDLES].compared++;
     if (c) d->matched[c - d->candles] = true;
+    char text[200];
     /* Windows close in the order of their ends: one that ends after the newest row may still be open. */
     bool due = c || end <= d->tape->newest_end[tf];
-    if (!due || (c && !differs(c, made, text, sizeof text)) || is_open_question(d, open, end))
-        return;
-    if (!c) snprintf(text, sizeof text, "no row, but %lld trades", (long long)made->trade_count);
-    place_of(d, tf, open, place);
-    audit_differs(d->a, CHECK_CANDLES, place, "%s", text);
+    if (!due || (c && !differs(c, made, text, sizeof text))) return;
+    struct audit_suspect *s = suspect(d, tf, open);
+    if (c)
+        snprintf(s->text, sizeof s->text, "%s", text);
+    else
+        snprintf(s->text, sizeof s->text, "no row, but %lld trades", (long long)made->trade_count);
 }
 
 enum err_code audit_day_minute(struct audit_day *d, uint32_t series, const struct trade *trades,
@@ -231,14 +256,11 @@ enum err_code audit_day_end(struct audit_day *d, struct err *e)
     for (size_t i = 0; i < d->count; i++) {
         const struct candle *c = &d->candles[i];
         enum timeframe tf = (enum timeframe)c->timeframe;
-        if (d->matched[i] ||
-            is_open_question(d, c->open_time_ns, c->open_time_ns + timeframe_ns(tf)))
-            continue;
-        char place[512];
-        place_of(d, tf, c->open_time_ns, place);
+        if (d->matched[i] || d->a->foreign_candles) continue;
         d->a->result->checks[CHECK_CANDLES].compared++;
-        audit_differs(d->a, CHECK_CANDLES, place, "a row, but the lake has no %s for it",
-                      tf <= TIMEFRAME_1M ? "trades" : "minutes");
+        struct audit_suspect *s = suspect(d, tf, c->open_time_ns);
+        snprintf(s->text, sizeof s->text, "a row, but the lake has no %s for it",
+                 tf <= TIMEFRAME_1M ? "trades" : "minutes");
     }
     return ERR_OK;
 }

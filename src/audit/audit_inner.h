@@ -35,12 +35,17 @@ struct audit_names {
     uint32_t count;
 };
 
-struct audit_minutes { /* sorted (venue text, symbol text, second) that await a revision */
-    struct audit_pending {
-        uint32_t tape; /* number in audit.tapes */
-        int64_t second_ns;
-    } * items;
-    size_t count, cap;
+struct audit_pending { /* a second whose candles await a revision */
+    uint32_t tape;
+    int64_t second_ns;
+};
+
+/* A candle that does not fit. Told at the end, when it is known which minutes moved meanwhile. */
+struct audit_suspect {
+    uint32_t tape;
+    enum timeframe timeframe;
+    int64_t open_ns;
+    char text[200];
 };
 
 struct audit {
@@ -51,11 +56,11 @@ struct audit {
     struct series_table *names;
     struct audit_names of_store, of_lake;
     struct store_tail *tail;
-    struct lake *lake;                       /* NULL: there is none */
-    int64_t position, position_after;        /* the lake's, before and after its claim was read */
-    int64_t mark;                            /* the store's */
-    int64_t newest_received_ns;              /* of what the position covers */
-    int64_t first_sequence;                  /* oldest that the store keeps */
+    struct lake *lake;                /* NULL: there is none */
+    int64_t position, position_after; /* the lake's, when verify began and when it had read all */
+    int64_t mark;                     /* the store's */
+    int64_t newest_received_ns;       /* of what the position covers */
+    int64_t first_sequence;           /* oldest that the store keeps */
     struct proof_set claim, reread, foreign; /* of the lake, canonical numbers */
     struct proof_set before, after;          /* of the store at the two positions, canonical */
     struct map tapes;                        /* "venue/symbol" -> number */
@@ -63,7 +68,11 @@ struct audit {
     size_t tape_count, tape_cap;
     uint32_t *tape_of; /* canonical series -> tape; made by audit_tapes */
     uint32_t tape_of_count;
-    struct audit_minutes pending;
+    struct audit_pending *pending;
+    size_t pending_count, pending_cap;
+    struct audit_suspect *suspects;
+    size_t suspect_count, suspect_cap;
+    bool foreign_candles;
     struct audit_gap *gaps;
     size_t gap_count, gap_cap;
     struct map gap_index; /* 8 bytes of gap_id -> place in gaps */
@@ -93,9 +102,11 @@ enum err_code audit_store_rows(struct audit *a, struct err *e) MUST_USE;
 enum err_code audit_load_gaps(struct audit *a, struct err *e) MUST_USE;
 void audit_note_gap(struct audit *a,
                     const struct gap *g); /* a gap row of the store, in sequence order */
-enum err_code audit_store_lake(struct audit *a, struct err *e) MUST_USE;
+/* Reads the files; what they add up to is compared at the end. */
 enum err_code audit_lake_files(struct audit *a, struct err *e) MUST_USE;
+void audit_compare_minutes(struct audit *a);
 enum err_code audit_tapes(struct audit *a, struct err *e) MUST_USE;
+void audit_tell_suspects(struct audit *a);
 
 /* --- audit_ids.c: sets of ids as sorted intervals --- */
 struct audit_interval {

@@ -76,7 +76,8 @@ static void list_minutes(struct tape_walk *w)
 
 static void note_ids(struct tape_walk *w, const struct trade *t)
 {
-    if (!t->has_range) return;
+    /* The ledger is looked at as it stood at the position; what was committed since is not its matter. */
+    if (!t->has_range || t->sequence > w->a->position) return;
     uint32_t series = audit_canonical(w->a, &w->a->of_lake, w->a->lake_names, t->series);
     struct audit_ids *ids = NULL;
     for (size_t i = 0; i < w->ids_count && !ids; i++)
@@ -96,10 +97,15 @@ static void note_ids(struct tape_walk *w, const struct trade *t)
     audit_ids_add(ids, t->first_id, t->last_id, t->received_ns);
 }
 
+/* A trade without a venue time counts at its receipt. */
+static int64_t time_of(const struct trade *t)
+{
+    return t->venue_time_ns != TIME_ABSENT ? t->venue_time_ns : t->received_ns;
+}
+
 static enum err_code take_trade(void *ctx, const struct trade *t, struct err *e)
 {
     struct tape_walk *w = ctx;
-    if (t->venue_time_ns == TIME_ABSENT) return ERR_OK; /* of no candle */
     note_ids(w, t);
     if (t->stream != w->day.stream) return ERR_OK;
     if (w->trade_count >= MINUTE_TRADES_MAX)
@@ -117,7 +123,7 @@ static enum err_code take_first(void *ctx, const struct trade *t, struct err *e)
 {
     (void)e;
     struct tape_walk *w = ctx;
-    if (t->venue_time_ns == TIME_ABSENT || t->sequence >= w->stream_sequence) return ERR_OK;
+    if (t->stream > STREAM_AGG_TRADE || t->sequence >= w->stream_sequence) return ERR_OK;
     w->stream_sequence = t->sequence;
     w->day.stream = t->stream;
     return ERR_OK;
@@ -125,8 +131,8 @@ static enum err_code take_first(void *ctx, const struct trade *t, struct err *e)
 
 static int compare_trades(const void *x, const void *y)
 {
-    const struct trade *a = x, *b = y;
-    return (a->venue_time_ns > b->venue_time_ns) - (a->venue_time_ns < b->venue_time_ns);
+    int64_t a = time_of(x), b = time_of(y);
+    return (a > b) - (a < b);
 }
 
 static enum err_code check_piece(struct tape_walk *w, struct err *e)
@@ -137,9 +143,9 @@ static enum err_code check_piece(struct tape_walk *w, struct err *e)
     TRY(lake_scan_trades(w->a->lake, t->venue, t->symbol, w->from_ns, w->to_ns, take_trade, w, e));
     if (w->trade_count) qsort(w->trades, w->trade_count, sizeof *w->trades, compare_trades);
     for (size_t i = 0; i < w->trade_count;) {
-        int64_t open = time_floor(w->trades[i].venue_time_ns, NS_PER_MINUTE);
+        int64_t open = time_floor(time_of(&w->trades[i]), NS_PER_MINUTE);
         size_t from = i;
-        while (i < w->trade_count && w->trades[i].venue_time_ns < open + NS_PER_MINUTE) i++;
+        while (i < w->trade_count && time_of(&w->trades[i]) < open + NS_PER_MINUTE) i++;
         TRY(audit_day_minute(&w->day, w->trades[from].series, w->trades + from, i - from, open, e));
     }
     return ERR_OK;
@@ -164,12 +170,13 @@ static enum err_code check_pieces(struct tape_walk *w, size_t *at, struct err *e
     return ERR_OK;
 }
 
-/* Which stream is the tape: the only one there is, else that of the trade that came first. */
+/* Which stream is the tape: trade or agg_trade, the only one of them there is, else that of the trade that came first. */
 static enum err_code find_stream(struct tape_walk *w, struct err *e)
 {
-    for (int s = 0; s < STREAM_QUOTE; s++)
-        if (w->streams == 1u << s) w->day.stream = s;
-    if ((w->streams & (w->streams - 1)) == 0) return ERR_OK;
+    uint32_t streams = w->streams & (1u << STREAM_TRADE | 1u << STREAM_AGG_TRADE);
+    if (streams == 1u << STREAM_TRADE) w->day.stream = STREAM_TRADE;
+    if (streams == 1u << STREAM_AGG_TRADE) w->day.stream = STREAM_AGG_TRADE;
+    if ((streams & (streams - 1)) == 0) return ERR_OK;
     const struct audit_tape *t = w->day.tape;
     w->stream_sequence = INT64_MAX;
     int64_t from = w->minutes[0].minute * NS_PER_MINUTE;
@@ -222,7 +229,8 @@ static enum err_code note_candle(void *ctx, const struct candle *c, const char *
     (void)path, (void)e;
     struct audit *a = ctx;
     const struct series *s = series_get(a->lake_names, c->series);
-    struct audit_tape *t = &a->tape_list[audit_tape_of(a, s->venue, s->symbol)];
+    uint32_t number = audit_tape_of(a, s->venue, s->symbol); /* may move the list */
+    struct audit_tape *t = &a->tape_list[number];
     int32_t day = time_day(c->open_time_ns);
     if (c->timeframe < TIMEFRAME_MAX) {
         int64_t end = c->open_time_ns + timeframe_ns((enum timeframe)c->timeframe);
