@@ -22,8 +22,10 @@
 
 enum {
     VENUE_FRAME_MAX = 16 << 20,
+    VENUE_REST_MAX = 64 << 20,
     VENUE_EVENTS_MAX = 65536,
-    VENUE_PADDING = 8, /* writable zero bytes that must stand behind a frame (yyjson in situ needs 4) */
+    VENUE_PADDING =
+        8, /* writable zero bytes that must stand behind a frame (yyjson in situ needs 4) */
 };
 
 #define VENUE_LIST(X) X(tiingo) X(binance) X(binance_futures) X(coinbase) X(kraken)
@@ -41,8 +43,8 @@ enum frame_class {
 
 struct refused {
     enum dead_reason reason;
-    int8_t stream;       /* enum stream or -1 */
-    struct str symbol;   /* venue symbol if known; in out->arena */
+    int8_t stream;     /* enum stream or -1 */
+    struct str symbol; /* venue symbol if known; in out->arena */
     char detail[160];
 };
 
@@ -91,29 +93,46 @@ struct venue_request { /* one HTTP GET */
     char header[512];  /* "Authorization: Token ..." or empty; secret, never logged */
 };
 
+/* What a venue symbol says when no instrument list is at hand. */
+struct venue_symbol_parts {
+    struct str base, quote;
+    char suffix[16]; /* "-PERP", "-20260925", or empty */
+    bool certain;    /* the venue's spelling separates the parts: nothing was guessed */
+};
+
 struct venue {
     const char *name;
-    const char *ws_url;   /* default; the config's venues[].ws_url replaces it, path included */
+    const char *const
+        *hosts; /* NULL-terminated: of its public addresses, WebSocket and REST, old ones too */
+    const char *
+        quote_currencies; /* "USDT USDC BTC": to split venue symbols when no instrument list is at hand; of two
+                                   * that both fit, the one that is meant stands first */
+    const char *ws_url; /* default; the config's venues[].ws_url replaces it, path included */
     const char *rest_url;
     const char *documentation;
-    uint32_t streams;                /* bit per enum stream that we decode */
-    uint32_t consecutive;            /* bit per enum stream whose ids rise by one: gaps can be told exactly */
-    uint8_t default_tape;            /* the stream that candles are made from */
-    bool pure_trade_candle;          /* the venue's own candles equal ours in every field */
-    bool needs_token;                /* a subscription carries a secret */
+    uint32_t streams; /* bit per enum stream that we decode */
+    uint32_t
+        consecutive; /* bit per enum stream whose trade.id rises by one: gaps can be told exactly */
+    uint8_t default_tape;   /* the stream that candles are made from */
+    bool pure_trade_candle; /* the venue's own candles equal ours in every field */
+    bool needs_token;       /* a subscription carries a secret */
     enum keep_alive keep_alive;
-    int32_t keep_alive_ms;           /* between our pings; 0 none */
-    int32_t silence_ms;              /* nothing at all for so long: the connection is dead */
-    int32_t lifetime_ms;             /* the venue closes connections of this age; 0 unknown */
+    int32_t keep_alive_ms;                /* between our pings; 0 none */
+    int32_t silence_ms;                   /* nothing at all for so long: the connection is dead */
+    int32_t lifetime_ms;                  /* the venue closes connections of this age; 0 unknown */
     int32_t subscriptions_per_connection; /* streams; 0 no limit known */
     int32_t subscriptions_per_frame;
-    int32_t subscribe_interval_ms;   /* at least so long between two frames of ours */
-    int32_t connects_per_minute;     /* of all connections to this venue */
+    int32_t subscribe_interval_ms; /* at least so long between two frames of ours */
+    int32_t connects_per_minute;   /* of all connections to this venue */
 
-    /* Appends ONE frame that subscribes subs[0..count), count <= subscriptions_per_frame. */
-    void (*encode_subscribe)(const struct subscription *subs, size_t count, int64_t request_id,
-                             struct str token, struct buf *frame);
+    /* Appends ONE frame that subscribes the first n of subs[0..count), count <= subscriptions_per_frame, and returns n,
+     * at least 1: where the venue takes one stream a frame (Kraken) only the leading subs of the same stream are in it.
+     * Call again with the rest. Sort by stream, so that these frames are few. */
+    size_t (*encode_subscribe)(const struct subscription *subs, size_t count, int64_t request_id,
+                               struct str token, struct buf *frame);
     void (*encode_keep_alive)(int64_t request_id, struct buf *frame); /* NULL: none */
+    /* Normalised parts of a venue symbol without an instrument list; NULL: by quote_currencies. */
+    bool (*split_symbol)(struct str venue_symbol, struct venue_symbol_parts *ret);
     /* Frame has VENUE_PADDING writable bytes behind its end and may be changed. */
     void (*decode)(struct venue_session *session, char *frame, size_t len, int64_t received_ns,
                    struct decoded *out);
@@ -123,8 +142,10 @@ struct venue {
     enum err_code (*instruments_answer)(char *body, size_t len,
                                         void (*each)(void *ctx, const struct instrument *i),
                                         void *ctx, struct err *e);
-    /* A recorded or fetched REST answer with trades of one symbol (aggTrades, trades, historicalTrades); may be NULL.
-     * `path` is the request's path and query: it tells the kind and the symbol. */
+    /* A recorded or fetched REST answer with trades, quotes, or candles of one symbol; may be NULL. `path` is the
+     * request's path and query (a whole address will do): it tells the kind and the symbol. Trades come out oldest
+     * first. An answer that we have no use for is FRAME_IGNORED, the venue's error object FRAME_ERROR. Origin is left
+     * LIVE: the caller knows what it asked for. */
     void (*decode_rest)(struct venue_session *session, struct str path, char *body, size_t len,
                         int64_t received_ns, struct decoded *out);
 };
@@ -139,7 +160,8 @@ struct venue_names *venue_names_new(const struct venue *v, struct series_table *
 struct venue_names *venue_names_free(struct venue_names *n);
 void venue_names_add(struct venue_names *n, const struct instrument *i); /* the newest wins */
 size_t venue_names_count(const struct venue_names *n);
-size_t venue_names_guessed(const struct venue_names *n); /* symbols mapped without an instrument list */
+/* Symbols mapped without an instrument list where the venue's own spelling does not separate base from quote. */
+size_t venue_names_guessed(const struct venue_names *n);
 /* Normalised -> venue symbol; false when unknown. */
 bool venue_names_venue_symbol(const struct venue_names *n, struct str symbol, struct str *ret);
 const struct instrument *venue_names_instrument(const struct venue_names *n, size_t index);
@@ -150,7 +172,10 @@ uint32_t venue_names_series(struct venue_names *n, struct str venue_symbol, stru
 struct venue_session *venue_session_new(const struct venue *v, struct venue_names *names);
 struct venue_session *venue_session_free(struct venue_session *s);
 const struct venue *venue_session_venue(const struct venue_session *s);
-/* decode through the venue, with all checks around it (sizes, padding); never fails. */
+/* The same for a REST answer; FRAME_IGNORED where the venue decodes none. VENUE_REST_MAX bytes. */
+void venue_decode_rest(struct venue_session *s, struct str path, char *body, size_t len,
+                       int64_t received_ns, struct decoded *out);
+/* decode through the venue, with all checks around it (sizes, padding); never fails. Sets the receipt of all events. */
 void venue_decode(struct venue_session *s, char *frame, size_t len, int64_t received_ns,
                   struct decoded *out);
 
