@@ -23,6 +23,7 @@ void dictionary_free(struct parquet_dictionary *d)
     free(d->codes);
     free(d->slots);
     free(d->remap);
+    free(d->used);
     *d = (struct parquet_dictionary){0};
 }
 
@@ -30,54 +31,10 @@ static void make_room(struct parquet_dictionary *d, size_t values, size_t entrie
 {
     d->codes = scratch(d->codes, &d->codes_cap, values, sizeof *d->codes);
     if (entries <= d->entries_cap && d->strings) return;
-    size_t cap = d->entries_cap;
+    size_t cap = d->entries_cap, used_cap = d->entries_cap;
     d->strings = scratch(d->strings, &cap, entries, sizeof *d->strings);
+    d->used = scratch(d->used, &used_cap, entries, sizeof *d->used);
     d->decimals = scratch(d->decimals, &d->entries_cap, entries, sizeof *d->decimals);
-}
-
-/* ---- the caller's codes ---------------------------------------------------------------------- */
-
-static void remap_room(struct parquet_dictionary *d, size_t count)
-{
-    if (count <= d->remap_count) return;
-    free(d->remap);
-    d->remap = calloc(count, sizeof *d->remap);
-    CHECK(d->remap != NULL);
-    d->remap_count = count;
-}
-
-void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_values *v,
-                           size_t rows)
-{
-    make_room(d, rows, v->dictionary_count < rows ? v->dictionary_count : rows);
-    remap_room(d, v->dictionary_count);
-    d->type = COLUMN_STRING;
-    d->count = 0;
-    size_t n = 0;
-    uint64_t last = UINT64_MAX; /* no code */
-    uint32_t entry = 0;
-    for (size_t i = 0; i < rows; i++) {
-        if (v->present && !v->present[i]) continue;
-        uint32_t code = v->codes[i];
-        if (code != last) {
-            CHECK(code < v->dictionary_count);
-            if (d->remap[code] == 0) {
-                d->strings[d->count] = v->dictionary[code];
-                d->remap[code] = ++d->count;
-            }
-            entry = d->remap[code] - 1;
-            last = code;
-        }
-        d->codes[n++] = entry;
-    }
-    /* Only what was touched is cleared: the caller's dictionary may have a million entries and
-     * the group ten rows. */
-    last = UINT64_MAX;
-    for (size_t i = 0; i < rows; i++) {
-        if ((v->present && !v->present[i]) || v->codes[i] == last) continue;
-        last = v->codes[i];
-        d->remap[last] = 0;
-    }
 }
 
 /* ---- by hashing ------------------------------------------------------------------------------ */
@@ -136,8 +93,9 @@ static inline uint32_t find_string(struct parquet_dictionary *d, struct str v)
     return d->count - 1;
 }
 
-static bool build_part(struct parquet_dictionary *d, const struct parquet_dense *v, size_t from,
-                       size_t to)
+/* Returns the first value that found the dictionary full, or `to`. */
+static size_t build_part(struct parquet_dictionary *d, const struct parquet_dense *v, size_t from,
+                         size_t to)
 {
     for (size_t i = from; i < to; i++) {
         if (d->count >= d->slot_count / 2) slots_grow(d);
@@ -145,12 +103,15 @@ static bool build_part(struct parquet_dictionary *d, const struct parquet_dense 
             d->codes[i] = find_string(d, v->strings[i]);
         else
             d->codes[i] = find_number(d, v->decimals ? v->decimals[i] : v->longs[i]);
-        if (d->count > DICTIONARY_MAX) return false;
+        if (d->count > DICTIONARY_MAX) {
+            d->count--;
+            return i;
+        }
     }
-    return true;
+    return to;
 }
 
-bool dictionary_build(struct parquet_dictionary *d, const struct parquet_dense *v)
+size_t dictionary_build(struct parquet_dictionary *d, const struct parquet_dense *v)
 {
     size_t most = v->n < DICTIONARY_MAX ? v->n : DICTIONARY_MAX;
     make_room(d, v->n, most + 1);
@@ -158,10 +119,58 @@ bool dictionary_build(struct parquet_dictionary *d, const struct parquet_dense *
     d->count = 0;
     slots_room(d, SLOTS_FIRST);
     size_t sample = v->n < DICTIONARY_SAMPLE ? v->n : DICTIONARY_SAMPLE;
-    if (v->n == 0 || !build_part(d, v, 0, sample)) return false;
-    if (d->count > sample - sample / 4)
-        return false; /* three in four were new: the pages say it cheaper */
+    build_part(d, v, 0, sample);
+    /* Three in four were new: the pages say it cheaper. */
+    if (d->count > sample - sample / 4) return 0;
     return build_part(d, v, sample, v->n);
+}
+
+/* ---- the caller's codes ---------------------------------------------------------------------- */
+
+static void remap_room(struct parquet_dictionary *d, size_t count)
+{
+    if (count <= d->remap_count) return;
+    free(d->remap);
+    d->remap = calloc(count, sizeof *d->remap);
+    CHECK(d->remap != NULL);
+    d->remap_count = count;
+}
+
+/* Codes of equal text share an entry: a caller may number its series and name them all
+ * "binance". */
+static inline uint32_t entry_of(struct parquet_dictionary *d, const struct parquet_values *v,
+                                uint32_t code)
+{
+    CHECK(code < v->dictionary_count);
+    if (d->remap[code] == 0) {
+        if (d->count >= d->slot_count / 2) slots_grow(d);
+        d->used[d->used_count++] = code;
+        d->remap[code] = find_string(d, v->dictionary[code]) + 1;
+    }
+    return d->remap[code] - 1;
+}
+
+void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_values *v,
+                           size_t rows)
+{
+    make_room(d, rows, v->dictionary_count < rows ? v->dictionary_count : rows);
+    remap_room(d, v->dictionary_count);
+    d->type = COLUMN_STRING;
+    d->count = d->used_count = 0;
+    slots_room(d, SLOTS_FIRST);
+    size_t n = 0;
+    for (size_t i = 0; i < rows;) {
+        if (v->present && !v->present[i]) {
+            i++;
+            continue;
+        }
+        uint32_t code = v->codes[i], entry = entry_of(d, v, code);
+        do d->codes[n++] = entry; /* sorted rows come in long runs */
+        while (++i < rows && v->codes[i] == code && (!v->present || v->present[i]));
+    }
+    /* Only what was touched is cleared: the caller's dictionary may have a million entries and the
+     * group ten rows. */
+    for (uint32_t i = 0; i < d->used_count; i++) d->remap[d->used[i]] = 0;
 }
 
 void dictionary_encode(const struct parquet_dictionary *d, struct buf *out)

@@ -165,23 +165,39 @@ static void put_statistics(struct thrift_writer *t, const struct parquet_writer 
     thrift_end(t);
 }
 
-/* Lets readers see that every page has the dictionary, and so filter by it alone. */
+static void put_page_count(struct thrift_writer *t, enum parquet_page_type type,
+                           enum parquet_encoding encoding, int32_t count)
+{
+    thrift_add_struct(t);
+    thrift_put_i32(t, 1, type);
+    thrift_put_i32(t, 2, encoding);
+    thrift_put_i32(t, 3, count);
+    thrift_end(t);
+}
+
+/* Lets readers see whether every page has the dictionary, and so filter by it alone. */
 static void put_encoding_stats(struct thrift_writer *t, const struct parquet_chunk_meta *m)
 {
     bool dictionary = m->dictionary_offset != 0;
-    thrift_put_list(t, 13, THRIFT_STRUCT, dictionary ? 2 : 1);
-    if (dictionary) {
-        thrift_add_struct(t);
-        thrift_put_i32(t, 1, PAGE_DICTIONARY);
-        thrift_put_i32(t, 2, ENCODING_PLAIN);
-        thrift_put_i32(t, 3, 1);
-        thrift_end(t);
-    }
-    thrift_add_struct(t);
-    thrift_put_i32(t, 1, PAGE_DATA);
-    thrift_put_i32(t, 2, m->encoding);
-    thrift_put_i32(t, 3, m->pages);
-    thrift_end(t);
+    int32_t others = m->pages - m->dictionary_pages;
+    thrift_put_list(t, 13, THRIFT_STRUCT,
+                    (size_t)dictionary + (m->dictionary_pages > 0) + (others > 0));
+    if (dictionary) put_page_count(t, PAGE_DICTIONARY, ENCODING_PLAIN, 1);
+    if (m->dictionary_pages > 0)
+        put_page_count(t, PAGE_DATA, ENCODING_RLE_DICTIONARY, m->dictionary_pages);
+    if (others > 0) put_page_count(t, PAGE_DATA, m->encoding, others);
+}
+
+/* Each once: RLE for the levels, PLAIN for the dictionary, and what the pages have. */
+static void put_encodings(struct thrift_writer *t, const struct parquet_chunk_meta *m)
+{
+    bool dictionary = m->dictionary_offset != 0, others = m->pages > m->dictionary_pages;
+    others = others && !(dictionary && m->encoding == ENCODING_PLAIN);
+    thrift_put_list(t, 2, THRIFT_I32, 1 + (size_t)dictionary + (m->dictionary_pages > 0) + others);
+    thrift_add_int(t, ENCODING_RLE);
+    if (dictionary) thrift_add_int(t, ENCODING_PLAIN);
+    if (m->dictionary_pages > 0) thrift_add_int(t, ENCODING_RLE_DICTIONARY);
+    if (others) thrift_add_int(t, m->encoding);
 }
 
 static void put_chunk_meta(struct thrift_writer *t, const struct parquet_writer *w,
@@ -190,10 +206,7 @@ static void put_chunk_meta(struct thrift_writer *t, const struct parquet_writer 
     bool dictionary = m->dictionary_offset != 0;
     thrift_put_struct(t, 3);
     thrift_put_i32(t, 1, physical_of(c->type));
-    thrift_put_list(t, 2, THRIFT_I32, dictionary ? 3 : 2);
-    if (dictionary) thrift_add_int(t, ENCODING_PLAIN);
-    thrift_add_int(t, ENCODING_RLE);
-    thrift_add_int(t, m->encoding);
+    put_encodings(t, m);
     thrift_put_list(t, 3, THRIFT_BINARY, 1);
     thrift_add_bytes(t, str_of(c->name));
     thrift_put_i32(t, 4, m->codec);

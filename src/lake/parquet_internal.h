@@ -172,11 +172,14 @@ struct parquet_dictionary {
     uint32_t *slots; /* open addressing: entry + 1, 0 empty */
     size_t slot_count;
     uint32_t *remap; /* by the caller's code: entry + 1, 0 unseen */
+    uint32_t *used;  /* the caller's codes that were seen */
+    uint32_t used_count;
     size_t remap_count;
 };
 void dictionary_free(struct parquet_dictionary *d);
-/* false: not worth it. The entries are slices of the values. */
-bool dictionary_build(struct parquet_dictionary *d, const struct parquet_dense *values);
+/* Returns how many values, from the first, the dictionary covers before it is full; 0: not worth
+ * it. The entries are slices of the values. */
+size_t dictionary_build(struct parquet_dictionary *d, const struct parquet_dense *values);
 /* The caller has codes already: keeps the entries in use, in order of appearance. present NULL:
  * all. */
 void dictionary_from_codes(struct parquet_dictionary *d, const struct parquet_values *v,
@@ -215,8 +218,8 @@ struct parquet_chunk_meta { /* what the footer says of one column of one row gro
     int64_t uncompressed, compressed, values, nulls;
     int64_t column_index_offset, offset_index_offset;
     int32_t column_index_bytes, offset_index_bytes;
-    int32_t pages;
-    uint8_t encoding, codec;
+    int32_t pages, dictionary_pages; /* data pages in all, and those of dictionary codes */
+    uint8_t encoding, codec;         /* encoding: of the other pages */
     bool has_range, min_exact, max_exact;
     uint32_t min_at, min_len, max_at, max_len; /* in struct parquet_writer.bounds */
 };

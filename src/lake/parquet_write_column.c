@@ -10,9 +10,8 @@ struct job {
     const struct parquet_values *values;
     size_t rows;
     struct parquet_dense dense;
-    bool dictionary;
-    enum parquet_encoding encoding;
-    int width; /* of dictionary codes */
+    size_t covered;                 /* values, from the first, that have a dictionary code */
+    enum parquet_encoding encoding; /* of the pages behind them */
     struct parquet_chunk_meta *meta;
     size_t page_count;
 };
@@ -100,38 +99,45 @@ static enum err_code compress_page(struct job *j, struct str *ret, struct err *e
     return ERR_OK;
 }
 
-static void page_header(struct job *j, enum parquet_page_type type, size_t values, size_t packed)
+static void page_header(struct job *j, enum parquet_encoding encoding, size_t values, size_t packed)
 {
     struct parquet_writer *w = j->w;
     struct thrift_writer t;
     buf_reset(&w->header);
     thrift_start(&t, &w->header);
-    thrift_put_i32(&t, 1, type);
+    thrift_put_i32(&t, 1, PAGE_DATA);
     thrift_put_i32(&t, 2, (int32_t)w->page.len);
     thrift_put_i32(&t, 3, (int32_t)packed);
-    if (type == PAGE_DICTIONARY) {
-        thrift_put_struct(&t, 7);
-        thrift_put_i32(&t, 1, (int32_t)values);
-        thrift_put_i32(&t, 2, ENCODING_PLAIN);
-    } else {
-        thrift_put_struct(&t, 5);
-        thrift_put_i32(&t, 1, (int32_t)values);
-        thrift_put_i32(&t, 2, j->encoding);
-        thrift_put_i32(&t, 3, ENCODING_RLE);
-        thrift_put_i32(&t, 4, ENCODING_RLE);
-    }
+    thrift_put_struct(&t, 5);
+    thrift_put_i32(&t, 1, (int32_t)values);
+    thrift_put_i32(&t, 2, encoding);
+    thrift_put_i32(&t, 3, ENCODING_RLE);
+    thrift_put_i32(&t, 4, ENCODING_RLE);
     thrift_end(&t);
     thrift_end(&t);
 }
 
-/* Compresses w->page and puts it out behind its header. */
-static enum err_code put_page(struct job *j, enum parquet_page_type type, size_t values,
-                              int64_t *ret_offset, int32_t *ret_bytes, struct err *e)
+static void dictionary_header(struct job *j, size_t entries, size_t packed)
 {
     struct parquet_writer *w = j->w;
-    struct str packed;
-    TRY(compress_page(j, &packed, e));
-    page_header(j, type, values, packed.n);
+    struct thrift_writer t;
+    buf_reset(&w->header);
+    thrift_start(&t, &w->header);
+    thrift_put_i32(&t, 1, PAGE_DICTIONARY);
+    thrift_put_i32(&t, 2, (int32_t)w->page.len);
+    thrift_put_i32(&t, 3, (int32_t)packed);
+    thrift_put_struct(&t, 7);
+    thrift_put_i32(&t, 1, (int32_t)entries);
+    thrift_put_i32(&t, 2, ENCODING_PLAIN);
+    thrift_end(&t);
+    thrift_end(&t);
+}
+
+/* Puts out w->header and the packed body. */
+static enum err_code put_page(struct job *j, struct str packed, int64_t *ret_offset,
+                              int32_t *ret_bytes, struct err *e)
+{
+    struct parquet_writer *w = j->w;
     buf_add_str(&w->out, buf_str(&w->header));
     buf_add_str(&w->out, packed);
     size_t bytes = w->header.len + packed.n;
@@ -145,14 +151,26 @@ static enum err_code put_page(struct job *j, enum parquet_page_type type, size_t
     return writer_flush(w, e);
 }
 
+/* A page is coded when the dictionary covers all of it: `to` is the value behind its last. */
+static bool is_coded(const struct job *j, size_t to) { return j->covered > 0 && to <= j->covered; }
+
+/* Codes are dense in order of appearance, so the early pages of a column get by with fewer bits. */
+static void encode_codes(struct buf *out, const uint32_t *codes, size_t n)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < n; i++) most = codes[i] > most ? codes[i] : most;
+    int width = most ? bits_for(most) : 1; /* some readers refuse a width of 0 */
+    buf_add_byte(out, (uint8_t)width);
+    encode_hybrid(out, codes, n, width);
+}
+
 static void encode_values(struct job *j, size_t from, size_t to)
 {
     struct buf *out = &j->w->page;
     const struct parquet_dense *d = &j->dense;
     size_t n = to - from;
-    if (j->dictionary) {
-        buf_add_byte(out, (uint8_t)j->width);
-        encode_hybrid(out, j->w->dictionary.codes + from, n, j->width);
+    if (is_coded(j, to)) {
+        encode_codes(out, j->w->dictionary.codes + from, n);
     } else if (j->encoding == ENCODING_DELTA_BINARY_PACKED) {
         encode_delta(out, d->longs + from, n);
     } else if (j->encoding == ENCODING_DELTA_BYTE_ARRAY) {
@@ -175,7 +193,7 @@ static size_t page_end(const struct job *j, size_t row, size_t value, size_t *re
 {
     const uint8_t *present = j->values->present;
     size_t end = j->rows - row > j->w->page_rows ? row + j->w->page_rows : j->rows;
-    if (j->dictionary || !j->dense.strings) {
+    if (!j->dense.strings) {
         *ret_values = present ? count_present(present, row, end) : end - row;
         return end;
     }
@@ -217,10 +235,15 @@ static enum err_code put_data_pages(struct job *j, struct err *e)
         p->first_row = (int64_t)row;
         p->rows = (int64_t)(end - row);
         p->nulls = (int64_t)(end - row - n);
-        p->range = j->dictionary ? range_of_codes(&w->dictionary, value, value + n, w->stamps,
-                                                  (uint32_t)j->page_count)
-                                 : range_of_values(&j->dense, value, value + n);
-        TRY(put_page(j, PAGE_DATA, end - row, &p->offset, &p->bytes, e));
+        bool coded = is_coded(j, value + n);
+        p->range = coded ? range_of_codes(&w->dictionary, value, value + n, w->stamps,
+                                          (uint32_t)j->page_count)
+                         : range_of_values(&j->dense, value, value + n);
+        j->meta->dictionary_pages += coded;
+        struct str packed;
+        TRY(compress_page(j, &packed, e));
+        page_header(j, coded ? ENCODING_RLE_DICTIONARY : j->encoding, end - row, packed.n);
+        TRY(put_page(j, packed, &p->offset, &p->bytes, e));
         row = end;
         value += n;
     }
@@ -233,10 +256,11 @@ static enum err_code put_dictionary(struct job *j, struct err *e)
     const struct parquet_dictionary *d = &w->dictionary;
     buf_reset(&w->page);
     dictionary_encode(d, &w->page);
+    struct str packed;
     int32_t bytes;
-    TRY(put_page(j, PAGE_DICTIONARY, d->count, &j->meta->dictionary_offset, &bytes, e));
-    j->width = bits_for(d->count - 1);
-    if (j->width == 0) j->width = 1; /* some readers refuse a width of 0 */
+    TRY(compress_page(j, &packed, e));
+    dictionary_header(j, d->count, packed.n);
+    TRY(put_page(j, packed, &j->meta->dictionary_offset, &bytes, e));
     w->stamps = scratch(w->stamps, &w->stamps_cap, d->count, sizeof *w->stamps);
     memset(w->stamps, 0, d->count * sizeof *w->stamps);
     return ERR_OK;
@@ -263,21 +287,18 @@ static enum err_code check_values(const struct job *j, struct err *e)
 static void choose_encoding(struct job *j)
 {
     const struct parquet_column *c = j->column;
-    if (j->dense.n == 0) {
-        j->encoding = ENCODING_PLAIN; /* nothing but levels: the form that every reader takes */
-    } else if (j->values->dictionary) {
+    j->encoding = ENCODING_PLAIN;
+    if (j->dense.n == 0) return; /* nothing but levels: the form that every reader takes */
+    if (j->values->dictionary) {
         dictionary_from_codes(&j->w->dictionary, j->values, j->rows);
-        j->dictionary = true;
+        j->covered = j->dense.n;
     } else if (c->try_dictionary && c->type != COLUMN_BOOLEAN) {
-        j->dictionary = dictionary_build(&j->w->dictionary, &j->dense);
+        j->covered = dictionary_build(&j->w->dictionary, &j->dense);
+        /* Full before the first page is: no page would be coded. */
+        if (j->covered < j->dense.n && j->covered < j->w->page_rows) j->covered = 0;
     }
-    if (j->dense.n == 0) return;
-    if (j->dictionary)
-        j->encoding = ENCODING_RLE_DICTIONARY;
-    else if (j->dense.longs)
-        j->encoding = ENCODING_DELTA_BINARY_PACKED;
-    else
-        j->encoding = c->type == COLUMN_STRING ? ENCODING_DELTA_BYTE_ARRAY : ENCODING_PLAIN;
+    if (j->dense.longs) j->encoding = ENCODING_DELTA_BINARY_PACKED;
+    if (c->type == COLUMN_STRING) j->encoding = ENCODING_DELTA_BYTE_ARRAY;
 }
 
 static void put_range(struct parquet_writer *w, enum column_type type,
@@ -305,7 +326,7 @@ enum err_code writer_column(struct parquet_writer *w, int column, const struct p
     make_dense(&j);
     TRY(check_values(&j, e));
     choose_encoding(&j);
-    if (j.dictionary) TRY(put_dictionary(&j, e));
+    if (j.covered > 0) TRY(put_dictionary(&j, e));
     ret->data_offset = (int64_t)w->offset;
     TRY(put_data_pages(&j, e));
     ret->encoding = (uint8_t)j.encoding;

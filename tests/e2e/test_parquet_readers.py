@@ -14,10 +14,9 @@ import pytest
 
 pq = pytest.importorskip("pyarrow.parquet")
 import pyarrow as pa  # noqa: E402
-import pyarrow.compute as pc  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SEEDS = range(1, 41)
+SEEDS = range(1, 21)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 MICROSECOND = datetime.timedelta(microseconds=1)
 
@@ -182,26 +181,30 @@ def check_chunk(chunk, name, expected, schema):
         assert [int(stats.min_raw), int(stats.max_raw)] == [min(numbers), max(numbers)], name
 
 
-def test_page_index_prunes(tmp_path):
-    """DataFusion skips pages by the index: it must find the same rows as without, and read fewer."""
-    datafusion = pytest.importorskip("datafusion")
-    for seed in (4, 5, 6, 9):
-        path, expected = tmp_path / f"{seed}.parquet", tmp_path / f"{seed}.csv"
-        subprocess.run([find_tool(), str(seed), path, expected], check=True)
-        whole = pq.read_table(path, columns=["long", "text", "decimal", "code"])
-        if not whole.num_rows:
-            continue
-        context = datafusion.SessionContext(
-            datafusion.SessionConfig().set("datafusion.execution.parquet.pushdown_filters", "true"))
-        context.register_parquet("t", str(path))
-        for name in ("long", "decimal"):
-            middle = whole[name][whole.num_rows // 2].as_py()
-            want = pc.sum(pc.cast(pc.less_equal(whole[name], pa.scalar(middle, whole[name].type)), pa.int64())).as_py()
-            got = context.sql(f"select count(*) from t where {name} <= {middle:f}" if name == "decimal"
-                              else f"select count(*) from t where \"long\" <= {middle}").collect()
-            assert got[0].column(0)[0].as_py() == want, (seed, name)
-        for name in ("text", "code"):
-            word = whole[name][whole.num_rows // 3].as_py()
-            want = whole[name].to_pylist().count(word)
-            got = context.sql(f"select count(*) from t where {name} = '{word}'").collect()
-            assert got[0].column(0)[0].as_py() == want, (seed, name)
+def count_by_datafusion(path, condition):
+    """DataFusion skips pages by the index and rows by pushed-down filters."""
+    import datafusion
+
+    config = datafusion.SessionConfig().set("datafusion.execution.parquet.pushdown_filters", "true")
+    context = datafusion.SessionContext(config)
+    context.register_parquet("t", str(path))
+    return context.sql(f"select count(*) from t where {condition}").collect()[0].column(0)[0].as_py()
+
+
+def test_page_index_prunes_nothing_away(table):
+    pytest.importorskip("datafusion")
+    path, _ = table
+    whole = pq.read_table(path, columns=["long", "text", "decimal", "code"])
+    if not whole.num_rows:
+        return
+    middle = whole["long"][whole.num_rows // 2].as_py()
+    want = sum(value <= middle for value in whole["long"].to_pylist())
+    assert count_by_datafusion(path, f'"long" <= {middle}') == want
+    middle = whole["decimal"][whole.num_rows // 2].as_py()
+    want = sum(value <= middle for value in whole["decimal"].to_pylist())
+    literal = f"arrow_cast('{middle:f}', 'Decimal128(38, 18)')"  # a bare literal would be a float
+    assert count_by_datafusion(path, f"\"decimal\" <= {literal}") == want
+    for name in ("text", "code"):
+        word = whole[name][whole.num_rows // 3].as_py()
+        want = whole[name].to_pylist().count(word)
+        assert count_by_datafusion(path, f"{name} = '{word}'") == want

@@ -152,6 +152,8 @@ static inline void random_codes(struct random_table *t, struct parquet_values *v
         int n = snprintf(text, sizeof text, "%.*s-%u", (int)random_below(r, 20),
                          "SOMETHING-RATHER-LONG", i);
         CHECK(arena_copy(&t->arena, (struct str){text, i == 0 ? 0 : (size_t)n}, &dictionary[i]));
+        if (i > 0 && random_below(r, 8) == 0)
+            dictionary[i] = dictionary[i - 1]; /* two codes, one text */
     }
     uint64_t stick = 1 + random_below(r, 60), kinds = 1 + random_below(r, words);
     uint32_t code = 0;

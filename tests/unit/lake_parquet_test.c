@@ -13,22 +13,19 @@ static enum err_code to_buf(void *ctx, const void *data, size_t len, struct err 
     return b->failed ? ERR(e, ERR_FULL, "the test's buffer is full") : ERR_OK;
 }
 
-static void check_row(const struct parquet_values *want, const struct parquet_chunk *got,
-                      enum column_type type, size_t i)
+static bool same_row(const struct parquet_values *want, const struct parquet_chunk *got,
+                     enum column_type type, size_t i)
 {
     bool present = !want->present || want->present[i];
-    assert_int_equal(present, !got->present || got->present[i]);
-    if (!present) return;
+    if (present != (!got->present || got->present[i])) return false;
+    if (!present) return true;
     if (type == COLUMN_STRING || type == COLUMN_BINARY) {
         struct str s = want->dictionary ? want->dictionary[want->codes[i]] : want->strings[i];
-        assert_true(str_eq(s, got->strings[i]));
-    } else if (type == COLUMN_DECIMAL) {
-        assert_true(want->decimals[i] == got->decimals[i]);
-    } else if (type == COLUMN_BOOLEAN) {
-        assert_int_equal(want->booleans[i], got->booleans[i]);
-    } else {
-        assert_int_equal(want->longs[i], got->longs[i]);
+        return str_eq(s, got->strings[i]);
     }
+    if (type == COLUMN_DECIMAL) return want->decimals[i] == got->decimals[i];
+    if (type == COLUMN_BOOLEAN) return want->booleans[i] == got->booleans[i];
+    return want->longs[i] == got->longs[i];
 }
 
 static void check_column(struct parquet_reader *r, int group, int32_t field_id,
@@ -40,7 +37,9 @@ static void check_column(struct parquet_reader *r, int group, int32_t field_id,
     assert_true(column >= 0);
     if (parquet_reader_read(r, group, column, type, &got, &e) != ERR_OK) fail_msg("%s", e.text);
     assert_int_equal(got.rows, rows);
-    for (size_t i = 0; i < rows; i++) check_row(want, &got, type, i);
+    for (size_t i = 0; i < rows; i++)
+        if (!same_row(want, &got, type, i))
+            fail_msg("group %d, field %d, row %zu differs", group, field_id, i);
 }
 
 static int64_t count_nulls(const struct random_table *t, int column)
@@ -83,7 +82,8 @@ static void check_texts(const struct random_table *t, int column,
         for (size_t i = 0; i < t->rows[g]; i++) {
             if (v->present && !v->present[i]) continue;
             struct str x = v->dictionary ? v->dictionary[v->codes[i]] : v->strings[i];
-            assert_true(str_cmp(min, x) <= 0 && str_cmp(x, max) <= 0);
+            if (str_cmp(min, x) > 0 || str_cmp(x, max) > 0)
+                fail_msg("%s: row %zu is outside", random_columns[column].name, i);
         }
     }
 }
@@ -132,7 +132,7 @@ static void round_trip(uint64_t seed)
 static void test_random_tables(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 300; seed++) round_trip(seed);
+    for (uint64_t seed = 1; seed <= 240; seed++) round_trip(seed);
 }
 
 /* ---- one column, one purpose ----------------------------------------------------------------- */
@@ -415,42 +415,37 @@ static enum err_code read_everything(struct str bytes, struct err *e)
     return code;
 }
 
-static const struct random_table *small_table(struct buf *file)
+/* The file of the first table that is small enough to be read thousands of times. */
+static void small_file(struct buf *file)
 {
     static struct random_table table;
-    for (uint64_t seed = 1;; seed++) { /* the first table of a few rows */
+    struct err e = {0};
+    buf_init(file, 1 << 28);
+    for (uint64_t seed = 1; file->len == 0 || file->len > 40000; seed++) {
         random_table_make(&table, seed);
-        if (table.group_count == 1 && table.rows[0] > 20 && table.rows[0] < 200) break;
+        buf_reset(file);
+        struct parquet_writer *w = NULL;
+        if (table.group_count > 0 && table.rows[0] < 200)
+            assert_int_equal(random_table_write(&table, to_buf, file, &w, &e), ERR_OK);
+        parquet_writer_free(w);
         arena_free(&table.arena);
     }
-    buf_init(file, 1 << 24);
-    struct parquet_writer *w = NULL;
-    struct err e = {0};
-    assert_int_equal(random_table_write(&table, to_buf, file, &w, &e), ERR_OK);
-    parquet_writer_free(w);
-    arena_free(&table.arena);
-    return &table;
 }
 
-/* zstd's checksum sits at the end of every page, so a flipped bit in the data must be noticed.
- * Page headers and footer have none: there it is enough that nothing breaks. */
+/* Page headers, indexes and footer have no checksum: it is enough that nothing breaks. */
 static void test_flipped_bits(void **state)
 {
     (void)state;
     struct buf file;
-    small_table(&file);
-    size_t noticed = 0, total = 0;
+    small_file(&file);
     struct err e = {0};
-    for (size_t i = 0; i < file.len; i += 3) {
+    for (size_t i = 0; i < file.len; i += 7) {
         file.data[i] ^= (uint8_t)(1u << (i % 8));
         enum err_code code = read_everything(buf_str(&file), &e);
         assert_true(code == ERR_OK || code == ERR_CORRUPT || code == ERR_NOT_FOUND);
-        noticed += code != ERR_OK;
-        total++;
         file.data[i] ^= (uint8_t)(1u << (i % 8));
     }
     assert_int_equal(read_everything(buf_str(&file), &e), ERR_OK);
-    assert_true(noticed * 2 > total);
     buf_free(&file);
 }
 
@@ -458,7 +453,7 @@ static void test_cut_files(void **state)
 {
     (void)state;
     struct buf file;
-    small_table(&file);
+    small_file(&file);
     struct err e = {0};
     for (size_t n = 0; n < file.len; n += n < 100 || n + 100 > file.len ? 1 : 37)
         assert_int_equal(read_everything((struct str){(const char *)file.data, n}, &e),
@@ -466,6 +461,7 @@ static void test_cut_files(void **state)
     buf_free(&file);
 }
 
+/* zstd's checksum sits at the end of every page, so no flipped bit gives other values. */
 static void test_damage_is_named(void **state)
 {
     (void)state;
@@ -474,19 +470,26 @@ static void test_damage_is_named(void **state)
     const struct parquet_values v = {.longs = longs};
     struct file f;
     write_one(&f, &c, &v, 7);
-    size_t at = 0; /* the first byte of the page's zstd frame: behind its magic */
+    size_t at = 0, end = 4 + (size_t)parquet_writer_stats(f.writer, 0)->compressed_bytes;
     while (memcmp(f.bytes.data + at, "\x28\xB5\x2F\xFD", 4) != 0) at++;
-    f.bytes.data[at + 12] ^= 0x10;
     struct parquet_reader *r = NULL;
     struct err e = {0};
     struct parquet_chunk chunk;
-    assert_int_equal(parquet_reader_open_bytes(buf_str(&f.bytes), &r, &e), ERR_OK);
-    assert_int_equal(parquet_reader_read(r, 0, 0, COLUMN_LONG, &chunk, &e), ERR_CORRUPT);
-    assert_non_null(strstr(e.text, "row group 0"));
-    assert_non_null(strstr(e.text, "sequence"));
-    parquet_reader_close(r);
-    parquet_writer_free(f.writer);
-    buf_free(&f.bytes);
+    for (size_t bit = (at + 6) * 8; bit < end * 8; bit++) { /* behind the frame's own head */
+        f.bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(parquet_reader_open_bytes(buf_str(&f.bytes), &r, &e), ERR_OK);
+        enum err_code code = parquet_reader_read(r, 0, 0, COLUMN_LONG, &chunk, &e);
+        if (code == ERR_OK) { /* zstd has a few bits that change nothing */
+            assert_memory_equal(chunk.longs, longs, sizeof longs);
+        } else {
+            assert_int_equal(code, ERR_CORRUPT);
+            assert_non_null(strstr(e.text, "row group 0"));
+            assert_non_null(strstr(e.text, "sequence"));
+        }
+        parquet_reader_close(r);
+        f.bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    check_one(&f, &c, &v, 7);
 }
 
 int main(void)
