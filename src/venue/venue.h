@@ -24,8 +24,7 @@ enum {
     VENUE_FRAME_MAX = 16 << 20,
     VENUE_REST_MAX = 64 << 20,
     VENUE_EVENTS_MAX = 65536,
-    VENUE_PADDING =
-        8, /* writable zero bytes that must stand behind a frame (yyjson in situ needs 4) */
+    VENUE_PADDING = 8, /* writable bytes behind a frame (yyjson in situ needs 4) */
 };
 
 #define VENUE_LIST(X) X(tiingo) X(binance) X(binance_futures) X(coinbase) X(kraken)
@@ -102,17 +101,17 @@ struct venue_symbol_parts {
 
 struct venue {
     const char *name;
-    const char *const
-        *hosts; /* NULL-terminated: of its public addresses, WebSocket and REST, old ones too */
-    const char *
-        quote_currencies; /* "USDT USDC BTC": to split venue symbols when no instrument list is at hand; of two
-                                   * that both fit, the one that is meant stands first */
+    /* NULL-terminated: of its public addresses, WebSocket and REST, old ones too. */
+    const char *const *hosts;
+    /* "USDT USDC BTC": split venue symbols when no instrument list is at hand. Of two that both fit the one that is meant
+     * stands first. */
+    const char *quote_currencies;
     const char *ws_url; /* default; the config's venues[].ws_url replaces it, path included */
     const char *rest_url;
     const char *documentation;
     uint32_t streams; /* bit per enum stream that we decode */
-    uint32_t
-        consecutive; /* bit per enum stream whose trade.id rises by one: gaps can be told exactly */
+    /* Bit per enum stream whose trade.id (not the range of an aggregate) rises by one: gaps can be told exactly. */
+    uint32_t consecutive;
     uint8_t default_tape;   /* the stream that candles are made from */
     bool pure_trade_candle; /* the venue's own candles equal ours in every field */
     bool needs_token;       /* a subscription carries a secret */
@@ -172,11 +171,11 @@ uint32_t venue_names_series(struct venue_names *n, struct str venue_symbol, stru
 struct venue_session *venue_session_new(const struct venue *v, struct venue_names *names);
 struct venue_session *venue_session_free(struct venue_session *s);
 const struct venue *venue_session_venue(const struct venue_session *s);
-/* The same for a REST answer; FRAME_IGNORED where the venue decodes none. VENUE_REST_MAX bytes. */
-void venue_decode_rest(struct venue_session *s, struct str path, char *body, size_t len,
-                       int64_t received_ns, struct decoded *out);
 /* decode through the venue, with all checks around it (sizes, padding); never fails. Sets the receipt of all events. */
 void venue_decode(struct venue_session *s, char *frame, size_t len, int64_t received_ns,
                   struct decoded *out);
+/* The same for a REST answer; FRAME_IGNORED where the venue decodes none. VENUE_REST_MAX bytes. */
+void venue_decode_rest(struct venue_session *s, struct str path, char *body, size_t len,
+                       int64_t received_ns, struct decoded *out);
 
 #endif
