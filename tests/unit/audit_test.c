@@ -4,7 +4,7 @@
 #include "audit/audit_inner.h"
 
 #include <sqlite3.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 
 struct pipeline_options {
     int64_t batches;
@@ -151,7 +151,7 @@ static void run_pipeline(struct pipeline *p)
     series_free(names);
 }
 
-static void pipeline_make(struct pipeline *p, struct pipeline_options o)
+static void pipeline_place(struct pipeline *p, struct pipeline_options o)
 {
     struct folder f;
     folder_make(&f);
@@ -162,6 +162,10 @@ static void pipeline_make(struct pipeline *p, struct pipeline_options o)
     path_join(p->store, p->folder, "store.db");
     path_join(p->catalog, p->folder, "catalog.db");
     path_join(p->warehouse, p->folder, "lake");
+}
+static void pipeline_make(struct pipeline *p, struct pipeline_options o)
+{
+    pipeline_place(p, o);
     run_pipeline(p);
 }
 
@@ -429,6 +433,41 @@ static void test_unknown_hole(void **state)
     pipeline_remove(&p);
 }
 
+/* A running program commits while verify looks, again and again: what moves is no difference. */
+static void test_beside_writer(void **state)
+{
+    (void)state;
+    struct pipeline p;
+    struct audit_result r = {0};
+    pipeline_place(&p, (struct pipeline_options){.batches = 100});
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        run_pipeline(&p);
+        _exit(0);
+    }
+    int status = 0, rounds = 0;
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (!file_exists(p.store) || !file_exists(p.catalog)) continue;
+        struct err e = {0};
+        struct found f = {0};
+        struct audit_options o = {.store_path = p.store,
+                                  .catalog_path = p.catalog,
+                                  .warehouse = p.warehouse,
+                                  .difference = difference,
+                                  .ctx = &f};
+        enum err_code code = audit_verify(&o, &r, &e);
+        /* Before the first commit there may be no store or table yet. */
+        if (code != ERR_OK && code != ERR_NOT_FOUND) fail_msg("%s %s", e.text, f.text);
+        rounds += code == ERR_OK;
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(rounds > 0);
+    assert_whole(&p, &r);
+    assert_int_equal(r.trades + r.quotes, 100 * 40);
+    pipeline_remove(&p);
+}
+
 /* Intervals against one flag for each id. */
 static void test_ids(void **state)
 {
@@ -465,7 +504,7 @@ int main(void)
         cmocka_unit_test(test_without_lake),  cmocka_unit_test(test_damaged_store),
         cmocka_unit_test(test_row_is_named),  cmocka_unit_test(test_damaged_lake),
         cmocka_unit_test(test_wrong_candles), cmocka_unit_test(test_unknown_hole),
-        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_beside_writer), cmocka_unit_test(test_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
