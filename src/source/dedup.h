@@ -3,12 +3,18 @@
  * Consecutive ids (venue->consecutive): one set of closed id intervals per (series, stream) is at once the exact
  *   deduplication and the gap detector, and is what the store persists. The first id ever seen is the floor: older ones
  *   (a subscription's snapshot) are new trades but open no gap. A hole becomes a gap event only when it is older than
- *   gap_grace_ns by the receipt clock, so that mere reordering opens none; ids that arrive later shrink or close it.
- * Otherwise: a bounded window of recent keys per series (the id, or for id-less prints venue_time, price, size, ordinal
- *   counted per connection).
- * Conflict: the same id again with other content, within a bounded window of recent contents: DEDUP_CONFLICT.
- * Epoch: ids that restart far below the newest with newer times (a relisting) begin a new epoch: no duplicate, no gap.
- * Clock: receipt times passed in; never reads a clock, so the same input gives the same output.
+ *   gap_grace_ns by the receipt clock, so that mere reordering opens none; ids that arrive later shrink or close it. An
+ *   open gap's row is an exact range: an id in its middle leaves the lower part with the row, and the upper one is told
+ *   as a gap of its own. A repaired row has the range that was told first. Ids below 0 go the other way.
+ * Otherwise: the newest keys of all series, in a bounded window (the id, or for id-less prints venue_time, price, size and
+ *   an ordinal counted per connection). It is not persisted: a resumed replay feeds it again.
+ * Conflict: the same id again with other content, within the last contents of the tape (persisted): DEDUP_CONFLICT.
+ * Epoch: an id far below the newest whose time is a minute newer than everything (a relisting) begins a new epoch: no
+ *   duplicate, no gap. Older times still go to the epoch before.
+ * Limits: intervals_max a tape and 65,536 over all tapes. Past it the lowest hole is given up: the ledger has it as
+ *   unrepairable, and ids of it that come after all count as duplicates.
+ * Clock: receipt times passed in; never reads a clock, so the same input gives the same output, wherever it is cut into
+ *   batches and wherever it is restored.
  */
 #ifndef TICKLAKE_SOURCE_DEDUP_H
 #define TICKLAKE_SOURCE_DEDUP_H
@@ -21,13 +27,15 @@ struct dedup;
 struct dedup_options {
     const struct series_table *series;
     int64_t gap_grace_ns;
-    uint32_t window_keys;      /* per series without consecutive ids */
-    uint32_t intervals_max;    /* per stream; past it the oldest holes are merged and the ledger keeps them (ERR_FULL never) */
+    uint32_t window_keys; /* per series without consecutive ids */
+    uint32_t
+        intervals_max; /* per stream; past it the oldest holes are merged and the ledger keeps them (ERR_FULL never) */
     int64_t next_gap_id;
 };
 struct dedup *dedup_new(const struct dedup_options *o);
 struct dedup *dedup_free(struct dedup *d);
-/* From the store at start: the opaque bytes that dedup_flush gave. ERR_CORRUPT names the series. */
+/* From the store at start: the opaque bytes that dedup_flush gave. ERR_CORRUPT names the series, ERR_VERSION
+ * a state of a newer program. */
 enum err_code dedup_restore(struct dedup *d, uint32_t series, uint8_t stream, struct str bytes,
                             struct err *e) MUST_USE;
 enum err_code dedup_restore_gap(struct dedup *d, const struct gap *g, struct err *e) MUST_USE;
@@ -37,7 +45,8 @@ enum dedup_result dedup_trade(struct dedup *d, uint32_t connection, bool consecu
                               struct trade *t);
 /* A connection starts anew: its ordinals begin again. */
 void dedup_connection(struct dedup *d, uint32_t connection);
-/* Appends gap events (opened, shrunk, closed) that are due at clock_ns; at_end opens those still in their grace. */
+/* Appends gap events (opened, shrunk, closed) that are due at clock_ns; at_end opens those still in their grace. ERR_FULL
+ * when the batch is full: the next call goes on from there. */
 enum err_code dedup_gaps(struct dedup *d, int64_t clock_ns, bool at_end, struct batch *b) MUST_USE;
 /* Outage windows, for streams whose ids cannot tell (and for the time between two runs). */
 enum err_code dedup_outage(struct dedup *d, uint32_t series, uint8_t stream, int64_t from_ns,
