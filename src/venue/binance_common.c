@@ -14,13 +14,6 @@
  */
 #include "venue/binance_common.h"
 
-static const uint8_t field_of[128] = {
-    ['e'] = BINANCE_e, ['E'] = BINANCE_E, ['s'] = BINANCE_s, ['t'] = BINANCE_t,
-    ['a'] = BINANCE_a, ['f'] = BINANCE_f, ['l'] = BINANCE_l, ['p'] = BINANCE_p,
-    ['q'] = BINANCE_q, ['T'] = BINANCE_T, ['m'] = BINANCE_m, ['X'] = BINANCE_X,
-    ['u'] = BINANCE_u, ['b'] = BINANCE_b, ['B'] = BINANCE_B, ['A'] = BINANCE_A,
-};
-
 void binance_event(yyjson_val *object, struct binance_event *ret)
 {
     *ret = (struct binance_event){0};
@@ -32,7 +25,7 @@ void binance_event(yyjson_val *object, struct binance_event *ret)
             if (yyjson_equals_str(key, "lastUpdateId")) ret->depth = true;
             continue;
         }
-        enum binance_field field = field_of[(unsigned char)key->uni.str[0] & 127];
+        enum binance_field field = binance_field_of(key->uni.str[0]);
         if (field == BINANCE_NONE) continue;
         if (ret->f[field]) ret->twice = true;
         ret->f[field] = value;
@@ -138,24 +131,23 @@ static void unnamed_event(struct venue_session *s, const struct binance_event *e
         decode_bad(out, DEAD_UNKNOWN, "an object that is no event, answer, or book ticker");
 }
 
-static void event(struct venue_session *s, yyjson_val *object, struct decoded *out)
+static void decode_event(struct venue_session *s, const struct binance_event *ev,
+                         struct decoded *out)
 {
-    struct binance_event ev;
-    binance_event(object, &ev);
-    struct str symbol = json_string(ev.f[BINANCE_s]);
-    if (!ev.f[BINANCE_e]) {
-        unnamed_event(s, &ev, out);
+    struct str symbol = json_string(ev->f[BINANCE_s]);
+    if (!ev->f[BINANCE_e]) {
+        unnamed_event(s, ev, out);
         return;
     }
-    struct str kind = json_string(ev.f[BINANCE_e]);
+    struct str kind = json_string(ev->f[BINANCE_e]);
     if (str_eq(kind, STR("trade")))
-        binance_trade(s, &ev, STREAM_TRADE, symbol, out);
+        binance_trade(s, ev, STREAM_TRADE, symbol, out);
     else if (str_eq(kind, STR("bookTicker")))
-        book_ticker(s, &ev, out);
+        book_ticker(s, ev, out);
     else if (str_eq(kind, STR("aggTrade")))
-        binance_trade(s, &ev, STREAM_AGG_TRADE, symbol, out);
+        binance_trade(s, ev, STREAM_AGG_TRADE, symbol, out);
     else if (str_eq(kind, STR("blockTrade")))
-        binance_trade(s, &ev, STREAM_BLOCK_TRADE, symbol, out);
+        binance_trade(s, ev, STREAM_BLOCK_TRADE, symbol, out);
     else if (str_eq(kind, STR("serverShutdown")))
         out->class = FRAME_RECONNECT;
     else if (is_known(kind))
@@ -163,6 +155,13 @@ static void event(struct venue_session *s, yyjson_val *object, struct decoded *o
     else
         decode_bad(out, DEAD_UNKNOWN, "event \"%.*s\" is not known",
                    (int)(kind.n < 40 ? kind.n : 40), kind.p ? kind.p : "");
+}
+
+static void event(struct venue_session *s, yyjson_val *object, struct decoded *out)
+{
+    struct binance_event ev;
+    binance_event(object, &ev);
+    decode_event(s, &ev, out);
 }
 
 bool binance_error(yyjson_val *root, struct str symbol, struct decoded *out)
@@ -199,6 +198,11 @@ void binance_decode(struct venue_session *s, char *frame, size_t len, int64_t re
                     struct decoded *out)
 {
     decode_begin(s, received_ns, out);
+    struct binance_scan scan;
+    if (binance_scan(frame, len, &scan)) {
+        decode_event(s, &scan.event, out);
+        return;
+    }
     yyjson_val *root = decode_json(s, frame, len, out);
     if (!root) return;
     if (!yyjson_is_obj(root)) {

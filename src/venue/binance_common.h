@@ -31,7 +31,24 @@ struct binance_event {
     bool twice; /* a field of these stands twice */
     bool depth; /* a book image: "lastUpdateId" */
 };
+static inline enum binance_field binance_field_of(char name)
+{
+    static const uint8_t field_of[128] = {
+        ['e'] = BINANCE_e, ['E'] = BINANCE_E, ['s'] = BINANCE_s, ['t'] = BINANCE_t,
+        ['a'] = BINANCE_a, ['f'] = BINANCE_f, ['l'] = BINANCE_l, ['p'] = BINANCE_p,
+        ['q'] = BINANCE_q, ['T'] = BINANCE_T, ['m'] = BINANCE_m, ['X'] = BINANCE_X,
+        ['u'] = BINANCE_u, ['b'] = BINANCE_b, ['B'] = BINANCE_B, ['A'] = BINANCE_A,
+    };
+    unsigned char c = (unsigned char)name;
+    return c < 128 ? (enum binance_field)field_of[c] : BINANCE_NONE;
+}
 void binance_event(yyjson_val *object, struct binance_event *ret);
+/* The same straight from the text of a flat frame (binance_scan.c); false: take the full parser, the frame is as it was. */
+struct binance_scan {
+    struct binance_event event;
+    yyjson_val values[BINANCE_FIELDS];
+};
+bool binance_scan(char *frame, size_t len, struct binance_scan *scan) MUST_USE;
 /* A trade or an aggregate; `symbol` as the frame or the request names it. */
 void binance_trade(struct venue_session *s, const struct binance_event *ev, enum stream stream,
                    struct str symbol, struct decoded *out);

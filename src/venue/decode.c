@@ -155,7 +155,8 @@ static bool is_empty(yyjson_val *v)
 void reading_side(struct reading *r, yyjson_val *price, yyjson_val *size, const char *name,
                   struct dec *ret_price, struct dec *ret_size)
 {
-    *ret_price = *ret_size = dec_absent();
+    *ret_price = dec_absent();
+    *ret_size = dec_absent(); /* not chained: a copy of what was just stored in halves stalls */
     if (is_empty(price)) return;
     reading_size(r, price, name, ret_price);
     if (r->failed) return;
@@ -199,7 +200,7 @@ void reading_i64(struct reading *r, yyjson_val *v, const char *name, int64_t *re
 void reading_iso(struct reading *r, yyjson_val *v, const char *name, int64_t *ret_ns)
 {
     if (r->failed) return;
-    enum err_code code = json_time_iso(v, ret_ns);
+    enum err_code code = json_time_iso(&r->session->json, v, ret_ns);
     if (code == ERR_INEXACT)
         fail_inexact(r, v, name, "the years 1678 to 2261");
     else if (code)

@@ -23,6 +23,8 @@ enum {
 struct json {
     char *pool;
     yyjson_doc *doc;
+    char date[10]; /* "2026-09-06", of the last time read, and the start of that day */
+    int64_t date_ns;
 };
 void json_init(struct json *j);
 void json_free(struct json *j);
@@ -60,6 +62,6 @@ static inline enum err_code json_dec(yyjson_val *v, struct dec *ret)
     return dec_parse(json_token(v), ret);
 }
 enum err_code json_i64(yyjson_val *v, int64_t *ret) MUST_USE;
-enum err_code json_time_iso(yyjson_val *v, int64_t *ret_ns) MUST_USE;
+enum err_code json_time_iso(struct json *j, yyjson_val *v, int64_t *ret_ns) MUST_USE;
 
 #endif
