@@ -147,6 +147,8 @@ static enum err_code check_chunk(struct read_job *j, uint64_t *ret_offset)
         return read_foreign(j, "a column of more bytes than the limit:", c->compressed);
     if (c->physical != j->c->physical || c->values != (int64_t)j->rows)
         return read_damaged(j, "the footer contradicts itself about type or rows");
+    *ret_offset = 0;
+    if (j->rows == 0) return ERR_OK; /* pyarrow's empty row groups have no pages and no place */
     bool dictionary_first = c->dictionary_offset > 0 && c->dictionary_offset < c->data_offset;
     int64_t offset = dictionary_first ? c->dictionary_offset : c->data_offset;
     if (offset < 4 || c->compressed < 0 || (uint64_t)offset > j->r->footer_start ||
@@ -161,7 +163,7 @@ static enum err_code read_column(struct read_job *j, struct parquet_chunk *ret)
     struct parquet_reader *r = j->r;
     uint64_t offset = 0;
     TRY(check_chunk(j, &offset));
-    size_t len = (size_t)j->chunk->compressed;
+    size_t len = j->rows ? (size_t)j->chunk->compressed : 0;
     buf_reset(&r->raw);
     uint8_t *raw = buf_room(&r->raw, len);
     CHECK(raw != NULL);

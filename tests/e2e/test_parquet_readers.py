@@ -1,42 +1,32 @@
 """Files that our Parquet writer makes, read by other people's readers and compared value by value.
 
-parquet_random writes a random table by seed and, as CSV, what is in it. The tool is looked for where make leaves it,
-or in the environment variable PARQUET_RANDOM.
+parquet_random writes a random table by seed and, as CSV, what is in it.
 """
 
 import csv
-import datetime
-import os
-import pathlib
+import decimal
 import subprocess
 
 import pytest
 
+from parquet_tools import cell, find_tool
+
 pq = pytest.importorskip("pyarrow.parquet")
 import pyarrow as pa  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEEDS = range(1, 21)
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-MICROSECOND = datetime.timedelta(microseconds=1)
 
 
-def find_tool():
-    named = os.environ.get("PARQUET_RANDOM")
-    places = [pathlib.Path(named)] if named else []
-    build = pathlib.Path(os.environ.get("TICKLAKE_BUILD", ROOT / "build"))
-    places += [build / "tools" / "parquet_random", build / "tests" / "tools" / "parquet_random"]
-    for place in places:
-        if place.is_file():
-            return place
-    pytest.skip(f"skipped: no parquet_random at {places[-1]}; `make test` builds it")
+@pytest.fixture(scope="session")
+def tool():
+    return find_tool("parquet_random")
 
 
 @pytest.fixture(scope="session", params=SEEDS)
-def table(request, tmp_path_factory):
+def table(request, tool, tmp_path_factory):
     folder = tmp_path_factory.mktemp(f"parquet{request.param}")
     path, expected = folder / "t.parquet", folder / "t.csv"
-    subprocess.run([find_tool(), str(request.param), path, expected], check=True)
+    subprocess.run([tool, str(request.param), path, expected], check=True)
     csv.field_size_limit(10_000_000)
     with open(expected, newline="") as file:
         lines = csv.reader(file)
@@ -54,22 +44,6 @@ def cells(name, values):
     return [cell(kind(name), value) for value in values]
 
 
-def cell(column_kind, value):
-    if value is None:
-        return "-"
-    if column_kind in ("code", "text"):
-        return "x" + value.encode().hex()
-    if column_kind == "binary":
-        return "x" + bytes(value).hex()
-    if column_kind == "decimal":
-        return str(int(value.scaleb(18))) if value else "0"
-    if column_kind == "boolean":
-        return str(int(value))
-    if column_kind == "time" and isinstance(value, datetime.datetime):
-        return str((value.astimezone(datetime.timezone.utc) - EPOCH) // MICROSECOND)
-    return str(value)
-
-
 def compare(expected, name, got):
     assert cells(name, got) == expected[name], name
 
@@ -83,8 +57,6 @@ def as_python(column):
 
 @pytest.fixture(autouse=True, scope="session")
 def exact_decimals():
-    import decimal
-
     decimal.getcontext().prec = 60
 
 

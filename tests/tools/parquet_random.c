@@ -4,28 +4,13 @@
  * The CSV has one line a row, '-' for null, strings and bytes as x and hex digits, decimals as the
  * integer behind decimal(38,18), times in microseconds. test_parquet_readers.py compares.
  */
+#include "cells.h"
 #include "random_table.h"
 
 static enum err_code to_file(void *ctx, const void *data, size_t len, struct err *e)
 {
     if (fwrite(data, 1, len, ctx) != len) return ERR(e, ERR_DISK, "short write");
     return ERR_OK;
-}
-
-static void put_i128(FILE *f, i128 v)
-{
-    char digits[48];
-    size_t n = sizeof digits;
-    u128 rest = v < 0 ? -(u128)v : (u128)v;
-    do digits[--n] = (char)('0' + (int)(rest % 10));
-    while (rest /= 10);
-    fprintf(f, "%s%.*s", v < 0 ? "-" : "", (int)(sizeof digits - n), digits + n);
-}
-
-static void put_hex(FILE *f, struct str s)
-{
-    fputc('x', f);
-    for (size_t i = 0; i < s.n; i++) fprintf(f, "%02x", (unsigned char)s.p[i]);
 }
 
 static void put_cell(FILE *f, const struct parquet_values *v, enum column_type type, size_t row)
