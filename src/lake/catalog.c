@@ -13,9 +13,27 @@ static const char pragmas[] = "PRAGMA journal_mode=WAL;"
 enum { BUSY_TIMEOUT_MS = 10000, APPLICATION_ID = 0x746c616b /* "tlak" */ };
 
 enum query {
-    Q_BEGIN, Q_COMMIT, Q_ROLLBACK, Q_POINTER, Q_SWAP, Q_CREATE, Q_POSITION, Q_MOVE, Q_SERIES_FIND,
-    Q_SERIES_ADD, Q_PROOF_ADD, Q_PROOFS, Q_STATE_PUT, Q_STATE_DROP, Q_STATES, Q_GARBAGE_ADD,
-    Q_GARBAGE_RELEASE, Q_GARBAGE_READY, Q_GARBAGE_FORGET, Q_GARBAGE_IS, Q_MAX
+    Q_BEGIN,
+    Q_COMMIT,
+    Q_ROLLBACK,
+    Q_POINTER,
+    Q_SWAP,
+    Q_CREATE,
+    Q_POSITION,
+    Q_MOVE,
+    Q_SERIES_FIND,
+    Q_SERIES_ADD,
+    Q_PROOF_ADD,
+    Q_PROOFS,
+    Q_STATE_PUT,
+    Q_STATE_DROP,
+    Q_STATES,
+    Q_GARBAGE_ADD,
+    Q_GARBAGE_RELEASE,
+    Q_GARBAGE_READY,
+    Q_GARBAGE_FORGET,
+    Q_GARBAGE_IS,
+    Q_MAX
 };
 _Static_assert((int)Q_MAX <= (int)LAKE_QUERIES, "room for every prepared query");
 
@@ -28,8 +46,9 @@ static const char *const sql[Q_MAX] = {
     [Q_ROLLBACK] = "ROLLBACK",
     [Q_POINTER] = "SELECT metadata_location FROM iceberg_tables" OUR_TABLE,
     /* The comparison is the database's, never ours: that is what makes two writers safe. */
-    [Q_SWAP] = "UPDATE iceberg_tables SET metadata_location=?2, previous_metadata_location=?3" OUR_TABLE
-               " AND metadata_location=?3 AND (iceberg_type='TABLE' OR iceberg_type IS NULL)",
+    [Q_SWAP] =
+        "UPDATE iceberg_tables SET metadata_location=?2, previous_metadata_location=?3" OUR_TABLE
+        " AND metadata_location=?3 AND (iceberg_type='TABLE' OR iceberg_type IS NULL)",
     [Q_CREATE] = "INSERT OR IGNORE INTO iceberg_tables (catalog_name, table_namespace, table_name, "
                  "metadata_location, previous_metadata_location, iceberg_type) "
                  "VALUES ('" LAKE_CATALOG "', '" LAKE_NAMESPACE "', ?1, ?2, NULL, 'TABLE')",
@@ -41,8 +60,9 @@ static const char *const sql[Q_MAX] = {
                      "VALUES (?1, ?2, ?3, ?4)",
     [Q_PROOF_ADD] = "INSERT INTO ticklake_proof VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE "
                     "SET count = count + excluded.count, sum = ticklake_sum(sum, excluded.sum)",
-    [Q_PROOFS] = "SELECT s.venue, s.exchange, s.symbol, s.venue_symbol, p.stream, p.minute, p.count, "
-                 "p.sum FROM ticklake_proof p LEFT JOIN ticklake_proof_series s ON s.id = p.series",
+    [Q_PROOFS] =
+        "SELECT s.venue, s.exchange, s.symbol, s.venue_symbol, p.stream, p.minute, p.count, "
+        "p.sum FROM ticklake_proof p LEFT JOIN ticklake_proof_series s ON s.id = p.series",
     [Q_STATE_PUT] = "INSERT OR REPLACE INTO ticklake_state VALUES (?1, ?2)",
     [Q_STATE_DROP] = "DELETE FROM ticklake_state WHERE name=?1",
     [Q_STATES] = "SELECT name, bytes FROM ticklake_state WHERE substr(name, 1, length(?1)) = ?1",
@@ -66,7 +86,8 @@ static enum err_code failed(struct lake *l, int rc, struct err *e)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_MISMATCH:
-        return ERR(e, ERR_CORRUPT, "%s: %s; `ticklake recover` sets it aside", l->catalog_path, text);
+        return ERR(e, ERR_CORRUPT, "%s: %s; `ticklake recover` sets it aside", l->catalog_path,
+                   text);
     default: return ERR(e, ERR_DISK, "%s: %s", l->catalog_path, text);
     }
 }
@@ -75,8 +96,8 @@ static enum err_code prepare(struct lake *l, enum query q, sqlite3_stmt **ret, s
 {
     *ret = NULL;
     if (!l->queries[q]) {
-        int rc = sqlite3_prepare_v3(l->db, sql[q], -1, SQLITE_PREPARE_PERSISTENT, &l->queries[q],
-                                    NULL);
+        int rc =
+            sqlite3_prepare_v3(l->db, sql[q], -1, SQLITE_PREPARE_PERSISTENT, &l->queries[q], NULL);
         if (rc != SQLITE_OK) return failed(l, rc, e);
     }
     sqlite3_reset(l->queries[q]);
@@ -183,7 +204,8 @@ enum err_code lake_catalog_open(struct lake *l, struct err *e)
     if (rc != SQLITE_OK) return failed(l, rc, e);
     TRY(lake_catalog_begin(l, e));
     enum err_code code = exec(l, sql_sqlite_catalog, e);
-    if (code == ERR_OK) code = exec(l, "PRAGMA application_id=1953259883; PRAGMA user_version=1", e);
+    if (code == ERR_OK)
+        code = exec(l, "PRAGMA application_id=1953259883; PRAGMA user_version=1", e);
     if (code == ERR_OK) return lake_catalog_commit(l, e);
     lake_catalog_rollback(l);
     return code;
@@ -218,7 +240,7 @@ enum err_code lake_catalog_commit(struct lake *l, struct err *e)
 void lake_catalog_rollback(struct lake *l)
 {
     sqlite3_stmt *s;
-    map_clear(&l->series_ids); /* some may have been given in this transaction */
+    map_clear(&l->series_ids);                 /* some may have been given in this transaction */
     if (sqlite3_get_autocommit(l->db)) return; /* SQLite rolled back by itself */
     if (prepare(l, Q_ROLLBACK, &s, NULL) == ERR_OK && finish(l, s, NULL) == ERR_OK) return;
 }
@@ -259,11 +281,11 @@ enum err_code lake_catalog_position(struct lake *l, int64_t *ret, struct err *e)
     TRY(prepare(l, Q_POSITION, &s, e));
     int rc = sqlite3_step(s);
     if (rc == SQLITE_ROW) *ret = sqlite3_column_int64(s, 0);
-    enum err_code code = rc == SQLITE_ROW ? ERR_OK
-                         : rc == SQLITE_DONE
-                             ? ERR(e, ERR_CORRUPT, "%s: ticklake_position has no row 'lake'",
-                                   l->catalog_path)
-                             : failed(l, rc, e);
+    enum err_code code =
+        rc == SQLITE_ROW ? ERR_OK
+        : rc == SQLITE_DONE
+            ? ERR(e, ERR_CORRUPT, "%s: ticklake_position has no row 'lake'", l->catalog_path)
+            : failed(l, rc, e);
     sqlite3_reset(s);
     return code;
 }
@@ -281,7 +303,8 @@ enum err_code lake_catalog_move(struct lake *l, int64_t from, int64_t to, struct
                l->catalog_path, (long long)from);
 }
 
-enum err_code lake_catalog_put_state(struct lake *l, struct str name, struct str bytes, struct err *e)
+enum err_code lake_catalog_put_state(struct lake *l, struct str name, struct str bytes,
+                                     struct err *e)
 {
     sqlite3_stmt *s;
     TRY(prepare(l, bytes.n ? Q_STATE_PUT : Q_STATE_DROP, &s, e));
@@ -355,7 +378,8 @@ enum err_code lake_catalog_add_proofs(struct lake *l, const struct proof_set *p,
     return ERR_OK;
 }
 
-static enum err_code proof_row(struct lake *l, sqlite3_stmt *s, struct proof_set *ret, struct err *e)
+static enum err_code proof_row(struct lake *l, sqlite3_stmt *s, struct proof_set *ret,
+                               struct err *e)
 {
     struct str sum = column_str(s, 7);
     int64_t stream = sqlite3_column_int64(s, 4);
@@ -435,7 +459,8 @@ enum err_code lake_catalog_forget(struct lake *l, struct str location, struct er
     return finish(l, s, e);
 }
 
-enum err_code lake_catalog_is_garbage(struct lake *l, const char *location, bool *ret, struct err *e)
+enum err_code lake_catalog_is_garbage(struct lake *l, const char *location, bool *ret,
+                                      struct err *e)
 {
     sqlite3_stmt *s;
     TRY(prepare(l, Q_GARBAGE_IS, &s, e));

@@ -72,7 +72,8 @@ void lake_change_garbage(struct lake_change *c, struct str location, int64_t seq
 
 static void add_manifest(struct lake_next *n, const struct lake_manifest *m)
 {
-    n->manifests = lake_grown(n->manifests, n->manifest_count, &n->manifest_cap, sizeof *n->manifests);
+    n->manifests =
+        lake_grown(n->manifests, n->manifest_count, &n->manifest_cap, sizeof *n->manifests);
     n->manifests[n->manifest_count++] = *m;
 }
 
@@ -144,8 +145,9 @@ static enum err_code rewrite_entry(void *ctx, const struct lake_entry *n, struct
     return ERR_OK;
 }
 
-static enum err_code rewrite(struct lake *l, struct lake_change *c, const struct lake_manifest *from,
-                             size_t count, const bool *chosen, struct err *e)
+static enum err_code rewrite(struct lake *l, struct lake_change *c,
+                             const struct lake_manifest *from, size_t count, const bool *chosen,
+                             struct err *e)
 {
     struct rewriting r = {.c = c};
     const struct lake_manifest *first = NULL;
@@ -245,7 +247,8 @@ static enum err_code build_manifests(struct lake *l, struct lake_change *c, stru
 static long long version_of(const char *metadata_location)
 {
     long long v = 0;
-    for (const char *p = lake_base_name(metadata_location); *p >= '0' && *p <= '9' && v < 100000000000; p++)
+    for (const char *p = lake_base_name(metadata_location);
+         *p >= '0' && *p <= '9' && v < 100000000000; p++)
         v = v * 10 + (*p - '0');
     return v;
 }
@@ -263,11 +266,12 @@ enum err_code lake_change_build(struct lake *l, struct lake_change *c, struct er
         lake_change_garbage(c, lake_index_by_serial(t, c->removed[i])->path, n->sequence_number);
     TRY(build_manifests(l, c, e));
     CRASH_POINT(lake_after_manifest);
-    int len = snprintf(n->list_location, sizeof n->list_location, "%s/metadata/snap-%lld-%d-%s.avro",
-                       t->location, (long long)c->snapshot_id, c->try_number, c->uuid);
+    int len =
+        snprintf(n->list_location, sizeof n->list_location, "%s/metadata/snap-%lld-%d-%s.avro",
+                 t->location, (long long)c->snapshot_id, c->try_number, c->uuid);
     CHECK(len > 0 && (size_t)len < sizeof n->list_location);
-    TRY(lake_list_write(l, c->table, n->manifests, n->manifest_count, c->snapshot_id, t->snapshot_id,
-                        n->sequence_number, n->list_location, e));
+    TRY(lake_list_write(l, c->table, n->manifests, n->manifest_count, c->snapshot_id,
+                        t->snapshot_id, n->sequence_number, n->list_location, e));
     TRY(lake_metadata_add_snapshot(l, c, &n->metadata, e));
     char uuid[LAKE_UUID_TEXT], location[LAKE_LOCATION_MAX];
     lake_uuid(uuid);

@@ -54,7 +54,8 @@ static enum err_code replace_again(struct lake *l, struct lake_change *c, struct
     size_t kept = 0;
     for (size_t i = 0; i < c->added_count; i++)
         if (c->added[i].entry.content == LAKE_DATA) c->added[kept++] = c->added[i];
-    c->added_count = kept; /* the delete files of before stay unreferenced; the next open finds them */
+    c->added_count =
+        kept; /* the delete files of before stay unreferenced; the next open finds them */
     lake_note_orphan(l);
     if (c->has_own[1]) lake_manifest_free(&c->own[1]);
     c->has_own[1] = false;
@@ -67,7 +68,8 @@ static void remember_keys(struct lake *l, const struct lake_change *c)
     enum table_id id = c->table->t->id;
     const struct lake_rows *r = &l->rows[id];
     if (c->table->t->key_count == 0 || r->count == 0) return;
-    const struct lake_sorted *rows = lake_rows_sort(l, id); /* the order in which they were written */
+    const struct lake_sorted *rows =
+        lake_rows_sort(l, id); /* the order in which they were written */
     size_t file = 0;
     int64_t position = 0;
     for (size_t i = 0; i < r->count; i++) {

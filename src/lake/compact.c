@@ -3,6 +3,7 @@
 #include "base/crash.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { GROUPS_PER_ROUND = 16 };
 
@@ -19,11 +20,13 @@ static enum err_code still_possible(struct lake *l, struct lake_change *c, struc
     }
     for (size_t i = 0; i < c->table->file_count; i++)
         if (c->table->files[i].unreadable)
-            return ERR(e, ERR_CONFLICT, "table %s: another writer deleted rows in a way not understood",
+            return ERR(e, ERR_CONFLICT,
+                       "table %s: another writer deleted rows in a way not understood",
                        c->table->t->name);
     for (size_t i = 0; i < c->removed_count; i++)
         if (!lake_index_by_serial(c->table, c->removed[i]))
-            return ERR(e, ERR_CONFLICT, "table %s: another writer removed deletes", c->table->t->name);
+            return ERR(e, ERR_CONFLICT, "table %s: another writer removed deletes",
+                       c->table->t->name);
     return ERR_OK;
 }
 
@@ -68,13 +71,13 @@ static enum err_code drop_deletes(struct lake_change *c, int32_t day, struct err
 /* ---- one group */
 
 static enum err_code join_data(struct lake *l, struct lake_change *c, const struct lake_plan *p,
-                               struct err *e)
+                               struct lake_runs *runs, struct err *e)
 {
     for (size_t i = 0; i < p->count; i++) lake_change_remove(c, p->serials[i]);
     if (p->rows > 0) {
         struct lake_data_writer w = {.l = l};
         enum err_code code = lake_data_open(&w, c, p->day, e);
-        if (code == ERR_OK) code = lake_merge(l, &w, p->serials, p->count, e);
+        if (code == ERR_OK) code = lake_merge(l, &w, p->serials, p->count, runs, e);
         if (code == ERR_OK) code = lake_data_finish(&w, c, e);
         if (code != ERR_OK) {
             lake_data_abort(&w);
@@ -114,13 +117,15 @@ static enum err_code join_deletes(struct lake *l, struct lake_change *c, const s
     return lake_deletes_write(l, c, e);
 }
 
-static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t now_ns, struct err *e)
+static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t now_ns,
+                              struct err *e)
 {
     struct lake_change c, *changes[] = {&c};
+    struct lake_runs runs = {0};
     lake_change_init(&c, p->table, "replace", l->position, now_ns);
     c.again = still_possible;
     c.ctx = p;
-    enum err_code code = p->deletes ? join_deletes(l, &c, p, e) : join_data(l, &c, p, e);
+    enum err_code code = p->deletes ? join_deletes(l, &c, p, e) : join_data(l, &c, p, &runs, e);
     CRASH_POINT(compact_after_data);
     const struct lake_publish publish = {.changes = changes,
                                          .count = 1,
@@ -134,24 +139,29 @@ static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t
     else
         lake_written_remove(l);
     if (code == ERR_OK) atomic_fetch_add(&l->stats.compactions, 1);
+    if (code == ERR_OK && runs.count && p->table->t->key_count)
+        lake_cache_move(l, p->table->t->id, &runs, c.added[0].serial);
+    free(runs.items);
     lake_change_done(&c);
     return code;
 }
 
-static void tell_plan(const struct lake_plan *p, void (*tell)(void *ctx, const char *line), void *ctx)
+static void tell_plan(const struct lake_plan *p, void (*tell)(void *ctx, const char *line),
+                      void *ctx)
 {
     char line[240], day[16] = "-";
     if (!tell) return;
     if (p->day != LAKE_NO_DAY) lake_day_text(p->day, day);
-    snprintf(line, sizeof line, "%s %s: %zu %s of %lld bytes, %lld rows, become one", p->table->t->name,
-             day, p->count, p->deletes ? "delete files" : "data files", (long long)p->bytes,
-             (long long)p->rows);
+    snprintf(line, sizeof line, "%s %s: %zu %s of %lld bytes, %lld rows, become one",
+             p->table->t->name, day, p->count, p->deletes ? "delete files" : "data files",
+             (long long)p->bytes, (long long)p->rows);
     tell(ctx, line);
 }
 
-static enum err_code compact_table(struct lake *l, struct lake_table *t, bool dry_run, int64_t now_ns,
-                                   int64_t *files, void (*tell)(void *ctx, const char *line),
-                                   void *ctx, struct err *e)
+static enum err_code compact_table(struct lake *l, struct lake_table *t, bool dry_run,
+                                   int64_t now_ns, int64_t *files,
+                                   void (*tell)(void *ctx, const char *line), void *ctx,
+                                   struct err *e)
 {
     struct lake_plan plan;
     bool moved;

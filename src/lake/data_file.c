@@ -125,8 +125,8 @@ static struct str decimal_bytes(struct arena *a, i128 v)
     uint8_t b[16];
     for (int i = 0; i < 16; i++) b[15 - i] = (uint8_t)((u128)v >> (8 * i));
     size_t from = 0;
-    while (from < 15 && ((b[from] == 0 && !(b[from + 1] & 0x80)) ||
-                         (b[from] == 0xff && (b[from + 1] & 0x80))))
+    while (from < 15 &&
+           ((b[from] == 0 && !(b[from + 1] & 0x80)) || (b[from] == 0xff && (b[from + 1] & 0x80))))
         from++;
     return copy_bytes(a, b + from, sizeof b - from);
 }
@@ -260,13 +260,16 @@ static int by_day_path_position(const void *a, const void *b)
 }
 
 static const struct parquet_column delete_columns[] = {
-    {.name = "file_path", .type = COLUMN_STRING, .required = true,
-     .field_id = LAKE_FIELD_DELETE_PATH, .try_dictionary = true},
+    {.name = "file_path",
+     .type = COLUMN_STRING,
+     .required = true,
+     .field_id = LAKE_FIELD_DELETE_PATH,
+     .try_dictionary = true},
     {.name = "pos", .type = COLUMN_LONG, .required = true, .field_id = LAKE_FIELD_DELETE_POS},
 };
 
-static enum err_code put_deletes(struct parquet_writer *w, const struct delete_row *rows, size_t count,
-                                 struct err *e)
+static enum err_code put_deletes(struct parquet_writer *w, const struct delete_row *rows,
+                                 size_t count, struct err *e)
 {
     struct str *paths = malloc(count * sizeof *paths);
     int64_t *positions = malloc(count * sizeof *positions);
@@ -283,8 +286,8 @@ static enum err_code put_deletes(struct parquet_writer *w, const struct delete_r
 }
 
 /* Whole paths as bounds (all paths share their first 16 characters), so that readers skip what does not matter. */
-static void delete_bounds(struct lake_change *c, struct lake_entry *n, const struct delete_row *rows,
-                          size_t count)
+static void delete_bounds(struct lake_change *c, struct lake_entry *n,
+                          const struct delete_row *rows, size_t count)
 {
     struct lake_bounds *const bounds[] = {&n->lower, &n->upper};
     const struct str paths[] = {rows[0].path, rows[count - 1].path};

@@ -38,7 +38,8 @@ bool lake_reader_next(struct lake_file_reader *r)
 
 enum err_code lake_reader_load(struct lake_file_reader *r, uint32_t columns, struct err *e)
 {
-    static const uint8_t none[GROUP_ROWS_MAX]; /* in .bss: costs nothing until a foreign file needs it */
+    static const uint8_t
+        none[GROUP_ROWS_MAX]; /* in .bss: costs nothing until a foreign file needs it */
     static const i128 zero[1];
     for (int c = 0; c < r->t->column_count; c++) {
         if (!(columns & LAKE_BIT(c)) || r->loaded & LAKE_BIT(c)) continue;
@@ -54,7 +55,8 @@ enum err_code lake_reader_load(struct lake_file_reader *r, uint32_t columns, str
         } else {
             TRY(parquet_reader_read(r->parquet, r->group, at, col->type, chunk, e));
             if ((int64_t)chunk->rows != r->rows || (col->required && chunk->present))
-                return ERR(e, ERR_CORRUPT, "%s: column \"%s\": rows are missing", r->path, col->name);
+                return ERR(e, ERR_CORRUPT, "%s: column \"%s\": rows are missing", r->path,
+                           col->name);
         }
         r->loaded |= LAKE_BIT(c);
     }

@@ -6,7 +6,8 @@
 /* Pushed rows to columns, in the order of their file. */
 
 static const char digit_pairs[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546"
+    "4748495051525354"
     "555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
 static size_t format_id(int64_t id, char to[20])
@@ -112,7 +113,8 @@ static void fill_trades(struct lake *l, struct lake_row_set *s, const struct lak
         lake_set_decimal(s, TRADES_price, at, true, dec_to_lake(t->price));
         lake_set_decimal(s, TRADES_size, at, true, dec_to_lake(t->size));
         lake_set_time(s, TRADES_venue_time, at, t->venue_time_ns);
-        lake_set_long(s, TRADES_venue_time_ns, at, t->venue_time_ns != TIME_ABSENT, t->venue_time_ns);
+        lake_set_long(s, TRADES_venue_time_ns, at, t->venue_time_ns != TIME_ABSENT,
+                      t->venue_time_ns);
         lake_set_time(s, TRADES_received_time, at, t->received_ns);
         lake_set_long(s, TRADES_received_time_ns, at, true, t->received_ns);
         set_text(s, TRADES_origin, at, origin_text((enum origin)t->origin));
@@ -135,7 +137,8 @@ static void fill_quotes(struct lake *l, struct lake_row_set *s, const struct lak
         set_dec(s, QUOTES_ask_price, at, q->ask_price);
         set_dec(s, QUOTES_ask_size, at, q->ask_size);
         lake_set_time(s, QUOTES_venue_time, at, q->venue_time_ns);
-        lake_set_long(s, QUOTES_venue_time_ns, at, q->venue_time_ns != TIME_ABSENT, q->venue_time_ns);
+        lake_set_long(s, QUOTES_venue_time_ns, at, q->venue_time_ns != TIME_ABSENT,
+                      q->venue_time_ns);
         lake_set_time(s, QUOTES_received_time, at, q->received_ns);
         lake_set_long(s, QUOTES_received_time_ns, at, true, q->received_ns);
         set_text(s, QUOTES_origin, at, origin_text((enum origin)q->origin));
@@ -180,16 +183,18 @@ static void fill_candles(struct lake *l, struct lake_row_set *s, const struct la
         /* Without volume there is nothing to weigh by. */
         bool weighed = c->has_quote_volume && c->has_base_volume && c->base_volume > 0;
         lake_set_decimal(s, CANDLES_vwap, at, weighed, c->vwap);
-        lake_set_text(s, CANDLES_first_trade_id, at, candle_id(c, &room, c->first_id, c->first_id_text));
-        lake_set_text(s, CANDLES_last_trade_id, at, candle_id(c, &room, c->last_id, c->last_id_text));
+        lake_set_text(s, CANDLES_first_trade_id, at,
+                      candle_id(c, &room, c->first_id, c->first_id_text));
+        lake_set_text(s, CANDLES_last_trade_id, at,
+                      candle_id(c, &room, c->last_id, c->last_id_text));
         lake_set_long(s, CANDLES_revision, at, true, c->revision);
         lake_set_boolean(s, CANDLES_complete, at, c->complete);
         lake_set_time(s, CANDLES_updated_at, at, c->updated_ns);
     }
 }
 
-static void fill_venue_candles(struct lake *l, struct lake_row_set *s, const struct lake_sorted *rows,
-                               size_t count)
+static void fill_venue_candles(struct lake *l, struct lake_row_set *s,
+                               const struct lake_sorted *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t at = s->rows + i;
@@ -197,7 +202,8 @@ static void fill_venue_candles(struct lake *l, struct lake_row_set *s, const str
         const struct candle *c = &v->c;
         set_candle(l, s, at, c);
         lake_set_long(s, VENUE_CANDLES_trade_count, at, c->trade_count >= 0, c->trade_count);
-        lake_set_decimal(s, VENUE_CANDLES_taker_buy_base_volume, at, c->has_taker, c->taker_buy_base);
+        lake_set_decimal(s, VENUE_CANDLES_taker_buy_base_volume, at, c->has_taker,
+                         c->taker_buy_base);
         lake_set_decimal(s, VENUE_CANDLES_taker_buy_quote_volume, at, c->has_taker,
                          c->taker_buy_quote);
         lake_set_text(s, VENUE_CANDLES_source, at, given(v->source));
@@ -252,8 +258,8 @@ static void fill_instruments(struct lake *l, struct lake_row_set *s, const struc
     }
 }
 
-static void fill_dead_letters(struct lake *l, struct lake_row_set *s, const struct lake_sorted *rows,
-                              size_t count)
+static void fill_dead_letters(struct lake *l, struct lake_row_set *s,
+                              const struct lake_sorted *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t at = s->rows + i;
@@ -287,7 +293,7 @@ void lake_fill(struct lake *l, enum table_id id, struct lake_row_set *set,
     case TABLE_GAPS: fill_gaps(l, set, rows, count); break;
     case TABLE_INSTRUMENTS: fill_instruments(l, set, rows, count); break;
     case TABLE_DEAD_LETTERS: fill_dead_letters(l, set, rows, count); break;
-    case TABLE_MAX: CHECK(!"a table");
+    case TABLE_MAX: LAKE_NEVER();
     }
     set->rows += count;
 }

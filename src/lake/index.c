@@ -58,7 +58,8 @@ static bool long_bound(const struct lake_bounds *b, int32_t id, int64_t *ret)
 }
 
 /* One block holds the path and the four text bounds. */
-static void keep_texts(struct lake_live *f, const struct lake_entry *n, int32_t first, int32_t second)
+static void keep_texts(struct lake_live *f, const struct lake_entry *n, int32_t first,
+                       int32_t second)
 {
     struct str found[4] = {{0}};
     const int32_t ids[2] = {first, second};
@@ -91,8 +92,8 @@ static void count_file(struct lake_totals *t, const struct lake_live *f, int64_t
     if (f->content == LAKE_EQUALITY) t->equality_deletes += sign * f->rows;
 }
 
-struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *n, uint32_t manifest,
-                                 bool our_spec)
+struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *n,
+                                 uint32_t manifest, bool our_spec)
 {
     t->files = lake_grown(t->files, t->file_count, &t->file_cap, sizeof *t->files);
     struct lake_live *f = &t->files[t->file_count++];
@@ -191,7 +192,8 @@ static enum err_code apply_one(void *ctx, struct str path, int64_t position, str
     return ERR_OK;
 }
 
-enum err_code lake_index_apply_deletes(struct lake_table *t, struct lake_live *deletes, struct err *e)
+enum err_code lake_index_apply_deletes(struct lake_table *t, struct lake_live *deletes,
+                                       struct err *e)
 {
     struct applying a = {.t = t, .deletes = deletes};
     return lake_deletes_read(deletes->path, apply_one, &a, e);

@@ -23,8 +23,8 @@
 enum { LAKE_VERSION = 1 };
 
 struct lake_options {
-    const char *catalog_path;    /* .../catalog.db */
-    const char *warehouse;       /* absolute folder of the warehouse: .../lake; written as file:///... */
+    const char *catalog_path; /* .../catalog.db */
+    const char *warehouse; /* absolute folder of the warehouse: .../lake; written as file:///... */
     struct series_table *series; /* names that reading finds are added */
     int32_t snapshots_keep;      /* newest snapshots kept in the metadata */
     int32_t metadata_keep;       /* metadata JSON files kept */
@@ -43,7 +43,8 @@ struct lake_stats {
 
 struct lake;
 enum err_code lake_open(const struct lake_options *o, struct lake **ret, struct err *e) MUST_USE;
-struct lake *lake_close(struct lake *l); /* what was pushed and not committed is gone (and is read again) */
+struct lake *
+lake_close(struct lake *l); /* what was pushed and not committed is gone (and is read again) */
 
 /* Position: events of the tail up to this sequence are in the lake. 0 at first. */
 int64_t lake_position(const struct lake *l);
@@ -51,7 +52,8 @@ int64_t lake_position(const struct lake *l);
 enum err_code lake_push(struct lake *l, const struct batch *b, struct err *e) MUST_USE;
 enum err_code lake_push_candle(struct lake *l, const struct candle *c, struct err *e) MUST_USE;
 /* State blobs of other stages, written with the next commit. Empty bytes delete. */
-enum err_code lake_put_state(struct lake *l, struct str name, struct str bytes, struct err *e) MUST_USE;
+enum err_code lake_put_state(struct lake *l, struct str name, struct str bytes,
+                             struct err *e) MUST_USE;
 enum err_code lake_each_state(struct lake *l, const char *prefix,
                               enum err_code (*each)(void *ctx, struct str name, struct str bytes,
                                                     struct err *e),
@@ -64,19 +66,22 @@ void lake_stats(const struct lake *l, struct lake_stats *ret);
 /* Committed rows of (venue, symbol) with from <= time < to, any order; trades of all streams. */
 enum err_code lake_scan_trades(struct lake *l, struct str venue, struct str symbol, int64_t from_ns,
                                int64_t to_ns,
-                               enum err_code (*each)(void *ctx, const struct trade *t, struct err *e),
+                               enum err_code (*each)(void *ctx, const struct trade *t,
+                                                     struct err *e),
                                void *ctx, struct err *e) MUST_USE;
 /* Committed candles of (venue, symbol, tf) with from <= open_time < to. tf TIMEFRAME_MAX: all of them. */
-enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str symbol, enum timeframe tf,
-                                int64_t from_ns, int64_t to_ns,
-                                enum err_code (*each)(void *ctx, const struct candle *c, struct err *e),
+enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str symbol,
+                                enum timeframe tf, int64_t from_ns, int64_t to_ns,
+                                enum err_code (*each)(void *ctx, const struct candle *c,
+                                                      struct err *e),
                                 void *ctx, struct err *e) MUST_USE;
 
 /* One round of compaction over all tables: joins small files of a partition, applies position deletes, merges
  * manifests. dry_run only tells. *ret_files: files replaced. Crash-safe: a file either is in the table or is removed by
  * the next open. Re-plans when a foreign snapshot came in between. */
 enum err_code lake_compact(struct lake *l, bool dry_run, int64_t now_ns, int64_t *ret_files,
-                           void (*tell)(void *ctx, const char *line), void *ctx, struct err *e) MUST_USE;
+                           void (*tell)(void *ctx, const char *line), void *ctx,
+                           struct err *e) MUST_USE;
 /* Whether lake_compact would find work: cheap, to be asked after each commit. */
 bool lake_compact_due(struct lake *l);
 /* Removes files that no snapshot needs and whose grace is over, and leftovers of commits that never happened. */
@@ -91,11 +96,12 @@ struct lake_file {
     int32_t day; /* partition, or INT32_MIN */
 };
 enum err_code lake_each_file(struct lake *l, enum table_id table,
-                             enum err_code (*each)(void *ctx, const struct lake_file *f, struct err *e),
+                             enum err_code (*each)(void *ctx, const struct lake_file *f,
+                                                   struct err *e),
                              void *ctx, struct err *e) MUST_USE;
 struct lake_table_info {
-    const char *name;              /* "trades" */
-    char location[1100];           /* file:///.../lake/market/trades */
+    const char *name;    /* "trades" */
+    char location[1100]; /* file:///.../lake/market/trades */
     char metadata_location[1200];
     int64_t snapshot_id, snapshots, data_files, delete_files, rows, bytes, last_updated_ms;
 };

@@ -2,7 +2,7 @@
  *
  * From top to bottom: names, the catalog, what a table looks like in memory, its files on disk, one commit.
  * A commit is a `struct change` per touched table. Building it never touches the table's state, so that a lost race
- * can throw the built part away; `lake_table_adopt` takes it over once the catalog's transaction is durable.
+ * can throw the built part away; the table takes it over once the catalog's transaction is durable.
  */
 #ifndef TICKLAKE_LAKE_LAKE_INTERNAL_H
 #define TICKLAKE_LAKE_LAKE_INTERNAL_H
@@ -17,15 +17,16 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
+#define LAKE_NEVER() check_failed(__FILE__, __LINE__, "a place that is never reached")
 #define LAKE_NAMESPACE "market"
-#define LAKE_CATALOG "ticklake"
+#define LAKE_CATALOG   "ticklake"
 
 enum {
     LAKE_COLUMNS_MAX = 32,
-    LAKE_LOCATION_MAX = 1000,      /* the catalog's column holds no more */
+    LAKE_LOCATION_MAX = 1000, /* the catalog's column holds no more */
     LAKE_UUID_TEXT = 37,
-    LAKE_ROW_GROUP = 65536,        /* rows; a merge holds one row group of each input in memory */
-    LAKE_MANIFEST_FAN = 16,        /* so many manifests of one size class are merged into one */
+    LAKE_ROW_GROUP = 65536, /* rows; a merge holds one row group of each input in memory */
+    LAKE_MANIFEST_FAN = 16, /* so many manifests of one size class are merged into one */
     LAKE_SWAP_TRIES = 20,
     LAKE_FORMAT_VERSION = 2,
     LAKE_FIELD_DELETE_PATH = 2147483546,
@@ -33,8 +34,8 @@ enum {
 };
 #define LAKE_JSON_LIMIT ((size_t)64 << 20)
 #define LAKE_AVRO_LIMIT ((size_t)256 << 20)
-#define LAKE_NO_DAY INT32_MIN
-#define LAKE_NULL INT64_MIN /* an absent number of a manifest entry */
+#define LAKE_NO_DAY     INT32_MIN
+#define LAKE_NULL       INT64_MIN /* an absent number of a manifest entry */
 
 /* ---- name.c: names of files. Ours carry a UUID that starts with "tick", by which we know them again. */
 void lake_uuid(char out[LAKE_UUID_TEXT]);
@@ -57,7 +58,8 @@ struct lake_live {
     int32_t day; /* or LAKE_NO_DAY */
     int64_t rows, bytes, snapshot_id, sequence_number;
     int64_t low, high; /* of the table's range column: micros, or gap_id */
-    struct str path;   /* location as in the manifest, with a zero behind; owns the memory of the five */
+    struct str
+        path; /* location as in the manifest, with a zero behind; owns the memory of the five */
     struct str lower[2], upper[2]; /* of venue and symbol, cut; empty: unknown */
     int64_t *deleted;              /* sorted positions that live delete files name */
     size_t deleted_count, deleted_cap;
@@ -132,9 +134,9 @@ enum err_code lake_manifest_read(const struct lake_manifest *m, lake_entry_each 
                                  struct err *e) MUST_USE;
 void lake_manifest_free(struct lake_manifest *m);
 void lake_manifest_copy(struct lake_manifest *to, const struct lake_manifest *from);
-enum err_code lake_list_write(struct lake *l, struct lake_table *t, const struct lake_manifest *items,
-                              size_t count, int64_t snapshot_id, int64_t parent_id,
-                              int64_t sequence_number, const char *location,
+enum err_code lake_list_write(struct lake *l, struct lake_table *t,
+                              const struct lake_manifest *items, size_t count, int64_t snapshot_id,
+                              int64_t parent_id, int64_t sequence_number, const char *location,
                               struct err *e) MUST_USE;
 /* Appends to *ret (malloc'd array), serials not set. */
 enum err_code lake_list_read(struct str location, struct lake_manifest **ret, size_t *ret_count,
@@ -170,11 +172,13 @@ enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e) M
 enum err_code lake_table_refresh(struct lake *l, struct lake_table *t, bool *ret_moved,
                                  struct err *e) MUST_USE;
 void lake_table_done(struct lake_table *t);
-void lake_table_hint(struct lake_table *t); /* brings version-hint.text up to date; a failure only delays it */
+void lake_table_hint(
+    struct lake_table *t); /* brings version-hint.text up to date; a failure only delays it */
 
 enum err_code lake_index_load(struct lake *l, struct lake_table *t, struct err *e) MUST_USE;
 void lake_index_clear(struct lake_table *t);
-struct lake_live *lake_index_by_serial(const struct lake_table *t, uint32_t serial); /* NULL: not live */
+struct lake_live *lake_index_by_serial(const struct lake_table *t,
+                                       uint32_t serial); /* NULL: not live */
 struct lake_live *lake_index_by_path(const struct lake_table *t, struct str path);
 struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *entry,
                                  uint32_t manifest, bool our_spec);
@@ -190,15 +194,15 @@ enum err_code lake_deletes_read(struct str location,
                                 void *ctx, struct err *e) MUST_USE;
 
 /* ---- metadata_json.c */
-enum err_code lake_metadata_new(struct lake *l, struct lake_table *t, int64_t now_ms, struct buf *ret,
-                                struct err *e) MUST_USE;
+enum err_code lake_metadata_new(struct lake *l, struct lake_table *t, int64_t now_ms,
+                                struct buf *ret, struct err *e) MUST_USE;
 /* Fills the facts of *t from t->metadata. */
 enum err_code lake_metadata_parse(struct lake_table *t, struct err *e) MUST_USE;
 struct lake_change;
 /* t->metadata with the snapshot of the change added and old ones trimmed; what nobody needs any more is noted as
  * garbage of the change. */
-enum err_code lake_metadata_add_snapshot(const struct lake *l, struct lake_change *c, struct buf *ret,
-                                         struct err *e) MUST_USE;
+enum err_code lake_metadata_add_snapshot(const struct lake *l, struct lake_change *c,
+                                         struct buf *ret, struct err *e) MUST_USE;
 /* Manifest lists and metadata files that the JSON names, snapshots oldest first. */
 enum err_code lake_metadata_each_location(const struct lake_table *t,
                                           enum err_code (*each)(void *ctx, bool is_list,
@@ -378,7 +382,8 @@ enum err_code lake_reader_open(struct lake_file_reader *r, const struct table *t
                                const struct lake_live *f, struct err *e) MUST_USE;
 bool lake_reader_next(struct lake_file_reader *r); /* moves on; false at the end */
 /* Loads these columns of the group; one that the file does not have is all absent. */
-enum err_code lake_reader_load(struct lake_file_reader *r, uint32_t columns, struct err *e) MUST_USE;
+enum err_code lake_reader_load(struct lake_file_reader *r, uint32_t columns,
+                               struct err *e) MUST_USE;
 void lake_reader_close(struct lake_file_reader *r);
 static inline bool lake_reader_has(const struct lake_file_reader *r, int column, size_t row)
 {
@@ -395,11 +400,20 @@ enum err_code lake_read_trade(struct lake *l, const struct lake_file_reader *r, 
 enum err_code lake_read_quote(struct lake *l, const struct lake_file_reader *r, size_t row,
                               struct lake_names *names, struct quote *ret, struct err *e) MUST_USE;
 enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r, size_t row,
-                               struct lake_names *names, struct candle *ret, struct err *e) MUST_USE;
+                               struct lake_names *names, struct candle *ret,
+                               struct err *e) MUST_USE;
 
 /* ---- merge.c: sorted files become one; deleted rows are left out. Memory: a row group of each input. */
+struct lake_run { /* rows that kept their order: from `from` of that file to `to` of the output */
+    uint32_t serial;
+    int64_t from, to, count;
+};
+struct lake_runs {
+    struct lake_run *items;
+    size_t count, cap;
+};
 enum err_code lake_merge(struct lake *l, struct lake_data_writer *w, const uint32_t *serials,
-                         size_t count, struct err *e) MUST_USE;
+                         size_t count, struct lake_runs *runs, struct err *e) MUST_USE;
 
 /* ---- plan.c: what compaction would do. */
 enum { LAKE_PLAN_INPUTS = 64, LAKE_MERGE_ROWS = 8 * LAKE_ROW_GROUP };
@@ -419,6 +433,7 @@ bool lake_plan_next(const struct lake *l, struct lake_table *t, size_t skip, str
 struct lake_cache_slot {
     u128 key;
     uint32_t serial, position;
+    uint8_t table;
 };
 enum { LAKE_CACHE_SLOTS = 1 << 16 };
 struct lake_wanted { /* a key whose old row has to go */
@@ -431,6 +446,8 @@ struct lake_wanted { /* a key whose old row has to go */
 /* Finds the live rows that the pushed rows of this keyed table replace: c->targets. */
 enum err_code lake_replace_find(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
 bool lake_targets_live(const struct lake_change *c);
+/* After compaction: rows of the cache that moved into the file `serial`. Sorts the runs. */
+void lake_cache_move(struct lake *l, enum table_id id, struct lake_runs *runs, uint32_t serial);
 void lake_cache_put(struct lake *l, enum table_id id, u128 key, uint32_t serial, int64_t position);
 
 /* ---- change.c: one table's part of a commit. */
@@ -515,7 +532,7 @@ struct lake {
     struct lake_state_put *states;
     size_t state_count, state_cap;
     int64_t position;
-    int64_t commit_ns; /* clock of the commit that is being made */
+    int64_t commit_ns;             /* clock of the commit that is being made */
     struct lake_cache_slot *cache; /* LAKE_CACHE_SLOTS; allocated with the first use */
     char **written;                /* files of the commit that is being made */
     size_t written_count, written_cap;

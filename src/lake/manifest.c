@@ -5,10 +5,27 @@
 
 /* Field ids of the specification. */
 enum {
-    F_STATUS = 0, F_SNAPSHOT = 1, F_DATA_FILE = 2, F_SEQUENCE = 3, F_FILE_SEQUENCE = 4,
-    F_PATH = 100, F_FORMAT = 101, F_PARTITION = 102, F_ROWS = 103, F_BYTES = 104, F_SIZES = 108,
-    F_VALUES = 109, F_NULLS = 110, F_LOWER = 125, F_UPPER = 128, F_KEY_METADATA = 131,
-    F_SPLITS = 132, F_CONTENT = 134, F_EQUALITY = 135, F_NANS = 137, F_SORT_ORDER = 140,
+    F_STATUS = 0,
+    F_SNAPSHOT = 1,
+    F_DATA_FILE = 2,
+    F_SEQUENCE = 3,
+    F_FILE_SEQUENCE = 4,
+    F_PATH = 100,
+    F_FORMAT = 101,
+    F_PARTITION = 102,
+    F_ROWS = 103,
+    F_BYTES = 104,
+    F_SIZES = 108,
+    F_VALUES = 109,
+    F_NULLS = 110,
+    F_LOWER = 125,
+    F_UPPER = 128,
+    F_KEY_METADATA = 131,
+    F_SPLITS = 132,
+    F_CONTENT = 134,
+    F_EQUALITY = 135,
+    F_NANS = 137,
+    F_SORT_ORDER = 140,
     F_DAY = 1000
 };
 
@@ -172,7 +189,8 @@ static int64_t number(const struct avro_value *v, int64_t absent)
     return v && v->kind == AVRO_LONG ? v->number : absent;
 }
 
-static void get_longs(struct arena *a, const struct avro_value *v, bool keyed, struct lake_longs *ret)
+static void get_longs(struct arena *a, const struct avro_value *v, bool keyed,
+                      struct lake_longs *ret)
 {
     *ret = (struct lake_longs){0};
     if (!v || v->kind != AVRO_ARRAY) return;
@@ -219,7 +237,8 @@ static enum err_code get_file(const struct avro_value *f, struct arena *a, struc
     n->path = file->bytes;
     n->format = format->bytes;
     int64_t day = LAKE_NULL;
-    if (partition && partition->kind == AVRO_RECORD) day = number(avro_field(partition, F_DAY), day);
+    if (partition && partition->kind == AVRO_RECORD)
+        day = number(avro_field(partition, F_DAY), day);
     n->day = day < INT32_MIN || day > INT32_MAX ? LAKE_NO_DAY : (int32_t)day;
     get_longs(a, avro_field(f, F_SIZES), true, &n->sizes);
     get_longs(a, avro_field(f, F_VALUES), true, &n->values);
@@ -267,8 +286,10 @@ enum err_code lake_manifest_read(const struct lake_manifest *m, lake_entry_each 
         arena_reset(&scratch);
         code = avro_reader_next(r, &v, e);
         if (code == ERR_OK) code = get_entry(m, v, &scratch, &entry, e);
-        if (code == ERR_OK) code = each(ctx, &entry, e);
-        else if (code == ERR_CORRUPT) err_prefix(e, "%s: ", path);
+        if (code == ERR_OK)
+            code = each(ctx, &entry, e);
+        else if (code == ERR_CORRUPT)
+            err_prefix(e, "%s: ", path);
     }
     avro_reader_close(r);
     arena_free(&scratch);

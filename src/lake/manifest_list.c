@@ -4,10 +4,24 @@
 #include <stdlib.h>
 
 enum {
-    F_PATH = 500, F_LENGTH = 501, F_SPEC = 502, F_ADDED_SNAPSHOT = 503, F_ADDED_FILES = 504,
-    F_EXISTING_FILES = 505, F_DELETED_FILES = 506, F_PARTITIONS = 507, F_CONTAINS_NULL = 509,
-    F_LOWER = 510, F_UPPER = 511, F_ADDED_ROWS = 512, F_EXISTING_ROWS = 513, F_DELETED_ROWS = 514,
-    F_SEQUENCE = 515, F_MIN_SEQUENCE = 516, F_CONTENT = 517, F_CONTAINS_NAN = 518,
+    F_PATH = 500,
+    F_LENGTH = 501,
+    F_SPEC = 502,
+    F_ADDED_SNAPSHOT = 503,
+    F_ADDED_FILES = 504,
+    F_EXISTING_FILES = 505,
+    F_DELETED_FILES = 506,
+    F_PARTITIONS = 507,
+    F_CONTAINS_NULL = 509,
+    F_LOWER = 510,
+    F_UPPER = 511,
+    F_ADDED_ROWS = 512,
+    F_EXISTING_ROWS = 513,
+    F_DELETED_ROWS = 514,
+    F_SEQUENCE = 515,
+    F_MIN_SEQUENCE = 516,
+    F_CONTENT = 517,
+    F_CONTAINS_NAN = 518,
 };
 enum { SUMMARIES_MAX = 64, MANIFESTS_MAX = 100000 };
 
@@ -81,10 +95,17 @@ static void put_summary(struct buf *b, const struct lake_summary *s)
 static void put_manifest(struct buf *b, const struct lake_manifest *m)
 {
     avro_put_bytes(b, str_of(m->path));
-    const int64_t numbers[] = {m->length,         m->spec_id,       m->content,
-                               m->sequence_number, m->min_sequence_number,
-                               m->added_snapshot_id, m->added_files, m->existing_files,
-                               m->deleted_files,   m->added_rows,    m->existing_rows,
+    const int64_t numbers[] = {m->length,
+                               m->spec_id,
+                               m->content,
+                               m->sequence_number,
+                               m->min_sequence_number,
+                               m->added_snapshot_id,
+                               m->added_files,
+                               m->existing_files,
+                               m->deleted_files,
+                               m->added_rows,
+                               m->existing_rows,
                                m->deleted_rows};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) avro_put_long(b, numbers[i]);
     avro_put_null_or(b, m->has_summaries);
@@ -96,9 +117,10 @@ static void put_manifest(struct buf *b, const struct lake_manifest *m)
     avro_put_null_or(b, false);
 }
 
-enum err_code lake_list_write(struct lake *l, struct lake_table *t, const struct lake_manifest *items,
-                              size_t count, int64_t snapshot_id, int64_t parent_id,
-                              int64_t sequence_number, const char *location, struct err *e)
+enum err_code lake_list_write(struct lake *l, struct lake_table *t,
+                              const struct lake_manifest *items, size_t count, int64_t snapshot_id,
+                              int64_t parent_id, int64_t sequence_number, const char *location,
+                              struct err *e)
 {
     (void)t;
     char id[24], parent[24] = "null", sequence[24];
@@ -109,8 +131,7 @@ enum err_code lake_list_write(struct lake *l, struct lake_table *t, const struct
                                      {"parent-snapshot-id", str_of(parent)},
                                      {"sequence-number", str_of(sequence)},
                                      {"format-version", STR("2")}};
-    struct avro_writer *w =
-        avro_writer_new(str_of(list_schema), meta, sizeof meta / sizeof *meta);
+    struct avro_writer *w = avro_writer_new(str_of(list_schema), meta, sizeof meta / sizeof *meta);
     for (size_t i = 0; i < count; i++) {
         put_manifest(avro_writer_record(w), &items[i]);
         avro_writer_end_record(w);
@@ -142,7 +163,8 @@ static void get_summary(const struct avro_value *v, struct lake_summary *ret)
     if (ret->has_upper) ret->upper = upper->bytes;
 }
 
-static enum err_code get_manifest(const struct avro_value *v, struct lake_manifest *ret, struct err *e)
+static enum err_code get_manifest(const struct avro_value *v, struct lake_manifest *ret,
+                                  struct err *e)
 {
     struct lake_summary summaries[SUMMARIES_MAX];
     char path[LAKE_LOCATION_MAX];

@@ -21,6 +21,8 @@ struct merge {
     struct lake_row_set *set;
     struct input *inputs;
     size_t count;
+    struct lake_runs *runs;
+    int64_t written; /* rows, flushed or not */
 };
 
 static int compare(const struct table *t, const struct input *a, size_t i, const struct input *b,
@@ -48,14 +50,14 @@ static int compare(const struct table *t, const struct input *a, size_t i, const
 static enum err_code load_next(struct input *in, struct err *e)
 {
     in->row = 0;
-    do
-        in->done = !lake_reader_next(&in->r);
+    do in->done = !lake_reader_next(&in->r);
     while (!in->done && in->r.rows == 0);
     return in->done ? ERR_OK : lake_reader_load(&in->r, UINT32_MAX, e);
 }
 
 /* Whether row i of `a` still comes before the head of `b`; of equals, those of the earlier input. */
-static bool comes_first(const struct merge *m, const struct input *a, size_t i, const struct input *b)
+static bool comes_first(const struct merge *m, const struct input *a, size_t i,
+                        const struct input *b)
 {
     int order = compare(m->t, a, i, b, b->row);
     return order < 0 || (order == 0 && a < b);
@@ -93,8 +95,8 @@ static size_t run_end(const struct merge *m, const struct input *a, const struct
     return high;
 }
 
-static void copy_texts(struct lake_row_set *s, struct lake_column *to, const struct parquet_chunk *from,
-                       size_t first, size_t count)
+static void copy_texts(struct lake_row_set *s, struct lake_column *to,
+                       const struct parquet_chunk *from, size_t first, size_t count)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
@@ -110,8 +112,8 @@ static void copy_texts(struct lake_row_set *s, struct lake_column *to, const str
     }
 }
 
-static void copy_column(struct lake_row_set *s, int c, const struct parquet_chunk *from, size_t first,
-                        size_t count)
+static void copy_column(struct lake_row_set *s, int c, const struct parquet_chunk *from,
+                        size_t first, size_t count)
 {
     struct lake_column *to = &s->columns[c];
     if (from->present) {
@@ -150,9 +152,20 @@ static enum err_code flush(struct merge *m, struct err *e)
     return ERR_OK;
 }
 
+static void note_run(struct merge *m, const struct input *in, size_t from, size_t count)
+{
+    struct lake_runs *r = m->runs;
+    r->items = lake_grown(r->items, r->count, &r->cap, sizeof *r->items);
+    r->items[r->count++] =
+        (struct lake_run){in->r.f->serial, in->r.base + (int64_t)from, m->written, (int64_t)count};
+    m->written += (int64_t)count;
+}
+
 static enum err_code append(struct merge *m, const struct input *in, size_t from, size_t to,
                             struct err *e)
 {
+    if (from == to) return ERR_OK;
+    note_run(m, in, from, to - from);
     while (from < to) {
         size_t n = to - from;
         if (n > RANGE_ROWS) n = RANGE_ROWS;
@@ -196,10 +209,10 @@ static enum err_code merge_all(struct merge *m, struct err *e)
 }
 
 enum err_code lake_merge(struct lake *l, struct lake_data_writer *w, const uint32_t *serials,
-                         size_t count, struct err *e)
+                         size_t count, struct lake_runs *runs, struct err *e)
 {
     const struct table *t = w->table->t;
-    struct merge m = {.l = l, .t = t, .w = w, .set = &l->sets[t->id]};
+    struct merge m = {.l = l, .t = t, .w = w, .set = &l->sets[t->id], .runs = runs};
     m.inputs = calloc(count, sizeof *m.inputs);
     CHECK(m.inputs != NULL);
     lake_row_set_reset(m.set);

@@ -135,7 +135,8 @@ static void add_snapshot(yyjson_mut_doc *d, yyjson_mut_val *root, struct lake_ch
     if (!yyjson_mut_is_obj(refs)) set(d, root, "refs", refs = yyjson_mut_obj(d));
     branch = yyjson_mut_obj_get(refs, "main");
     if (!yyjson_mut_is_obj(branch)) set(d, refs, "main", branch = yyjson_mut_obj(d));
-    set(d, branch, "snapshot-id", yyjson_mut_sint(d, c->snapshot_id)); /* keeps its retention keys */
+    set(d, branch, "snapshot-id",
+        yyjson_mut_sint(d, c->snapshot_id)); /* keeps its retention keys */
     set(d, branch, "type", yyjson_mut_str(d, "branch"));
     yyjson_mut_val *entry = yyjson_mut_obj(d);
     yyjson_mut_obj_add_sint(d, entry, "timestamp-ms", c->next.timestamp_ms);
@@ -181,7 +182,8 @@ static void drop_unknown_snapshots(yyjson_mut_val *items, yyjson_mut_val *snapsh
 static void trim_snapshots(const struct lake *l, yyjson_mut_doc *d, yyjson_mut_val *root,
                            struct lake_change *c)
 {
-    yyjson_mut_val *snapshots = array(d, root, "snapshots"), *refs = yyjson_mut_obj_get(root, "refs");
+    yyjson_mut_val *snapshots = array(d, root, "snapshots"),
+                   *refs = yyjson_mut_obj_get(root, "refs");
     size_t keep = l->o.snapshots_keep > 1 ? (size_t)l->o.snapshots_keep : 1;
     int64_t oldest = INT64_MAX;
     size_t count = yyjson_mut_arr_size(snapshots), excess = count > keep ? count - keep : 0;
@@ -219,8 +221,8 @@ static void trim_metadata_log(const struct lake *l, yyjson_mut_doc *d, yyjson_mu
     }
 }
 
-enum err_code lake_metadata_add_snapshot(const struct lake *l, struct lake_change *c, struct buf *ret,
-                                         struct err *e)
+enum err_code lake_metadata_add_snapshot(const struct lake *l, struct lake_change *c,
+                                         struct buf *ret, struct err *e)
 {
     const struct lake_table *t = c->table;
     yyjson_doc *old = yyjson_read((const char *)t->metadata.data, t->metadata.len, 0);

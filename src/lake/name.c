@@ -77,7 +77,8 @@ enum err_code lake_path_of(struct str location, char out[PATH_LIMIT], struct err
         path.n -= 5;
     }
     if (!str_starts(path, "/") || memchr(path.p, 0, path.n) || !str_copy(out, PATH_LIMIT, path))
-        return ERR(e, ERR_CORRUPT, "location \"%.*s\": expected a file on this machine (file:///...)",
+        return ERR(e, ERR_CORRUPT,
+                   "location \"%.*s\": expected a file on this machine (file:///...)",
                    (int)(path.n < 200 ? path.n : 200), path.p);
     return ERR_OK;
 }

@@ -6,10 +6,8 @@
  * and the number of files grows with the logarithm of the commits. */
 
 enum {
-    SETTLED_COMMITS = 600, /* a day that got nothing new for so long is joined whatever the sizes */
-    DELETES_CLASS_ROWS = 1024,
+    SETTLED_COMMITS = 600 /* a day that got nothing new for so long is joined whatever the sizes */
 };
-#define CLASS_BYTES INT64_C(65536)
 
 struct candidate {
     const struct lake_live *f;
@@ -17,13 +15,12 @@ struct candidate {
     bool tail; /* of a settled day: sizes do not matter */
 };
 
+/* By rows, not bytes: rows add up exactly, so what is joined is sure to leave its class. Small files are mostly overhead,
+ * and by bytes their joint would be rewritten with the next ones again and again. */
 static int class_of(const struct lake *l, const struct lake_live *f)
 {
-    int64_t size = f->content == LAKE_DATA ? f->bytes : f->rows;
-    int64_t limit = f->content == LAKE_DATA ? CLASS_BYTES : DELETES_CLASS_ROWS;
     int c = 0;
-    for (; size >= limit && c < 30 && limit < INT64_MAX / l->o.compact_files; c++)
-        limit *= l->o.compact_files;
+    for (int64_t rows = f->rows; rows >= l->o.compact_files; rows /= l->o.compact_files) c++;
     return c;
 }
 
@@ -91,7 +88,8 @@ static int64_t rows_in_memory(const struct lake_live *f)
 static bool make_plan(const struct lake *l, struct lake_table *t, const struct candidate *from,
                       size_t count, struct lake_plan *p)
 {
-    *p = (struct lake_plan){.table = t, .day = from->f->day, .deletes = from->f->content != LAKE_DATA};
+    *p = (struct lake_plan){
+        .table = t, .day = from->f->day, .deletes = from->f->content != LAKE_DATA};
     size_t most = from->tail ? LAKE_PLAN_INPUTS : (size_t)l->o.compact_files;
     int64_t held = 0, bytes = 0;
     for (size_t i = 0; i < count; i++) bytes += from[i].f->bytes;

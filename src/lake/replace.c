@@ -9,18 +9,54 @@ void lake_cache_put(struct lake *l, enum table_id id, u128 key, uint32_t serial,
 {
     if (!l->cache) l->cache = calloc(LAKE_CACHE_SLOTS, sizeof *l->cache);
     CHECK(l->cache != NULL);
-    key ^= (u128)id << 120; /* tables share the cache */
     struct lake_cache_slot *s = &l->cache[(uint64_t)key % LAKE_CACHE_SLOTS];
-    *s = (struct lake_cache_slot){key, serial, (uint32_t)position};
+    if (position > UINT32_MAX) return;
+    *s = (struct lake_cache_slot){key, serial, (uint32_t)position, (uint8_t)id};
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct lake_run *x = a, *y = b;
+    if (x->serial != y->serial) return x->serial < y->serial ? -1 : 1;
+    return (x->from > y->from) - (x->from < y->from);
+}
+
+static const struct lake_run *run_of(const struct lake_runs *runs, uint32_t serial,
+                                     int64_t position)
+{
+    size_t low = 0, high = runs->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        const struct lake_run *r = &runs->items[mid];
+        if (r->serial < serial || (r->serial == serial && r->from + r->count <= position))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    const struct lake_run *r = low < runs->count ? &runs->items[low] : NULL;
+    return r && r->serial == serial && r->from <= position ? r : NULL;
+}
+
+void lake_cache_move(struct lake *l, enum table_id id, struct lake_runs *runs, uint32_t serial)
+{
+    if (!l->cache) return;
+    qsort(runs->items, runs->count, sizeof *runs->items, by_place);
+    for (size_t i = 0; i < LAKE_CACHE_SLOTS; i++) {
+        struct lake_cache_slot *s = &l->cache[i];
+        if (s->serial == 0 || s->table != (uint8_t)id) continue;
+        const struct lake_run *r = run_of(runs, s->serial, s->position);
+        if (!r) continue;
+        s->position = (uint32_t)(r->to + (s->position - r->from));
+        s->serial = serial;
+    }
 }
 
 static bool cache_find(const struct lake *l, const struct lake_table *t, u128 key,
                        struct lake_target *ret)
 {
     if (!l->cache) return false;
-    key ^= (u128)t->t->id << 120;
     const struct lake_cache_slot *s = &l->cache[(uint64_t)key % LAKE_CACHE_SLOTS];
-    if (s->key != key || s->serial == 0) return false;
+    if (s->key != key || s->serial == 0 || s->table != (uint8_t)t->t->id) return false;
     const struct lake_live *f = lake_index_by_serial(t, s->serial);
     if (!f || f->content != LAKE_DATA || lake_live_is_deleted(f, s->position)) return false;
     *ret = (struct lake_target){s->serial, s->position};
@@ -50,9 +86,25 @@ struct search {
     struct lake_wanted *items;
     size_t count, left;
     struct map by_key; /* the hash's bytes -> index */
+    int64_t *ranges;   /* sorted: what the range column of a wanted row holds */
 };
 
-static struct str key_bytes(const u128 *key) { return (struct str){(const char *)key, sizeof *key}; }
+static int by_number(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static bool is_wanted(const struct search *s, int64_t range)
+{
+    if (range < s->ranges[0] || range > s->ranges[s->count - 1]) return false;
+    return bsearch(&range, s->ranges, s->count, sizeof range, by_number) != NULL;
+}
+
+static struct str key_bytes(const u128 *key)
+{
+    return (struct str){(const char *)key, sizeof *key};
+}
 
 static bool wanted_of(const struct lake *l, enum table_id id, size_t i, struct lake_wanted *w)
 {
@@ -78,7 +130,7 @@ static bool wanted_of(const struct lake *l, enum table_id id, size_t i, struct l
         w->venue = n->venue; /* the symbol is no part of the key: it may have been renamed */
         return true;
     }
-    default: CHECK(!"a table with keys");
+    default: LAKE_NEVER();
     }
     return false;
 }
@@ -95,7 +147,8 @@ static bool may_hold(const struct lake_live *f, const struct lake_wanted *w)
 {
     if (f->our_spec && f->day != w->day) return false;
     if (f->has_range && (w->range < f->low || w->range > f->high)) return false;
-    return within(w->venue, f->lower[0], f->upper[0]) && within(w->symbol, f->lower[1], f->upper[1]);
+    return within(w->venue, f->lower[0], f->upper[0]) &&
+           within(w->symbol, f->lower[1], f->upper[1]);
 }
 
 /* ---- scanning the key columns of one file */
@@ -110,11 +163,13 @@ static u128 key_at(enum table_id id, const struct parquet_chunk *k, size_t i)
     }
 }
 
-static void scan_group(struct search *s, const struct lake_live *f, const struct parquet_chunk *chunks,
+static void scan_group(struct search *s, const struct lake_live *f,
+                       const struct parquet_chunk *chunks, const struct parquet_chunk *range,
                        int64_t base)
 {
     enum table_id id = s->c->table->t->id;
     for (size_t i = 0; i < chunks[0].rows && s->left; i++) {
+        if (range && !is_wanted(s, range->longs[i])) continue;
         u128 key = key_at(id, chunks, i);
         uint32_t at = map_get(&s->by_key, key_bytes(&key));
         int64_t position = base + (int64_t)i;
@@ -125,18 +180,49 @@ static void scan_group(struct search *s, const struct lake_live *f, const struct
     }
 }
 
-static bool group_may_hold(const struct search *s, const struct parquet_reader *r, int group, int column)
+static bool group_may_hold(const struct search *s, const struct parquet_reader *r, int group,
+                           int column)
 {
     int64_t low, high;
     if (column < 0 || !parquet_reader_long_bounds(r, group, column, &low, &high)) return true;
     for (size_t i = 0; i < s->count; i++)
-        if (!s->items[i].found && s->items[i].range >= low && s->items[i].range <= high) return true;
+        if (!s->items[i].found && s->items[i].range >= low && s->items[i].range <= high)
+            return true;
     return false;
+}
+
+static enum err_code read_key(const struct search *s, struct parquet_reader *r, int group, int k,
+                              struct parquet_chunk *ret, struct err *e)
+{
+    const struct table *t = s->c->table->t;
+    int column = parquet_reader_column(r, t->key_columns[k] + 1);
+    if (column < 0) return ERR(e, ERR_NOT_FOUND, "a key column is missing");
+    TRY(parquet_reader_read(r, group, column, t->columns[t->key_columns[k]].type, ret, e));
+    if (ret->present || (int64_t)ret->rows != parquet_reader_group_rows(r, group))
+        return ERR(e, ERR_CORRUPT, "a key column has absent rows");
+    return ERR_OK;
+}
+
+/* The range column (the last of the key where there is one) first: mostly it tells that nothing is here. */
+static enum err_code scan_one(struct search *s, const struct lake_live *f, struct parquet_reader *r,
+                              int group, int64_t base, struct err *e)
+{
+    struct parquet_chunk chunks[4];
+    int last = s->c->table->t->key_count - 1;
+    bool ranged = s->c->table->range_column >= 0;
+    CHECK(last < 4);
+    TRY(read_key(s, r, group, last, &chunks[last], e));
+    bool any = !ranged;
+    for (size_t i = 0; !any && i < chunks[last].rows; i++)
+        any = is_wanted(s, chunks[last].longs[i]);
+    if (!any) return ERR_OK;
+    for (int k = 0; k < last; k++) TRY(read_key(s, r, group, k, &chunks[k], e));
+    scan_group(s, f, chunks, ranged ? &chunks[last] : NULL, base);
+    return ERR_OK;
 }
 
 static enum err_code scan_file(struct search *s, const struct lake_live *f, struct err *e)
 {
-    const struct table *t = s->c->table->t;
     char path[PATH_LIMIT];
     struct parquet_reader *r = NULL;
     TRY(lake_path_of(f->path, path, e));
@@ -145,33 +231,20 @@ static enum err_code scan_file(struct search *s, const struct lake_live *f, stru
     int range = s->c->table->range_column;
     if (code == ERR_OK && range >= 0) range = parquet_reader_column(r, range + 1);
     for (int g = 0; code == ERR_OK && g < parquet_reader_row_groups(r) && s->left; g++) {
-        struct parquet_chunk chunks[4];
-        int64_t rows = parquet_reader_group_rows(r, g);
-        if (!group_may_hold(s, r, g, range)) {
-            base += rows;
-            continue;
-        }
-        for (int k = 0; k < t->key_count && code == ERR_OK; k++) {
-            int column = parquet_reader_column(r, t->key_columns[k] + 1);
-            if (column < 0) code = ERR(e, ERR_NOT_FOUND, "%s: a key column is missing", path);
-            if (code == ERR_OK)
-                code = parquet_reader_read(r, g, column, t->columns[t->key_columns[k]].type,
-                                           &chunks[k], e);
-            if (code == ERR_OK && (chunks[k].present || (int64_t)chunks[k].rows != rows))
-                code = ERR(e, ERR_CORRUPT, "%s: a key column has absent rows", path);
-        }
-        if (code == ERR_OK) scan_group(s, f, chunks, base);
-        base += rows;
+        if (group_may_hold(s, r, g, range)) code = scan_one(s, f, r, g, base, e);
+        base += parquet_reader_group_rows(r, g);
     }
     parquet_reader_close(r);
     /* What another writer added and we cannot read holds no row of ours. */
-    return code != ERR_OK && f->foreign && code != ERR_DISK ? ERR_OK : code;
+    if (code == ERR_OK || (f->foreign && code != ERR_DISK)) return ERR_OK;
+    return err_prefix(e, "%s: ", path);
 }
 
 static enum err_code search_files(struct search *s, struct err *e)
 {
     const struct lake_table *t = s->c->table;
-    for (size_t i = t->file_count; i-- > 0 && s->left;) { /* newest first: the row is mostly there */
+    for (size_t i = t->file_count;
+         i-- > 0 && s->left;) { /* newest first: the row is mostly there */
         const struct lake_live *f = &t->files[i];
         if (f->content != LAKE_DATA) continue;
         bool any = false;
@@ -202,8 +275,13 @@ enum err_code lake_replace_find(struct lake *l, struct lake_change *c, struct er
         s.items[s.count++] = w;
     }
     s.left = s.count;
+    s.ranges = malloc((s.count + 1) * sizeof *s.ranges);
+    CHECK(s.ranges != NULL);
+    for (size_t i = 0; i < s.count; i++) s.ranges[i] = s.items[i].range;
+    qsort(s.ranges, s.count, sizeof *s.ranges, by_number);
     enum err_code code = s.left ? search_files(&s, e) : ERR_OK;
     map_free(&s.by_key);
+    free(s.ranges);
     free(s.items);
     return code;
 }

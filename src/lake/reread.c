@@ -71,8 +71,8 @@ static enum err_code add_row(struct reread *v, const struct lake_file_reader *r,
     struct trade t;
     TRY(lake_read_trade(v->l, r, i, &v->names, &t, e));
     if (!t.has_id)
-        t.ordinal = next_ordinal(&v->seen,
-                                 proof_hash_trade(series_get(v->l->o.series, t.series), &t));
+        t.ordinal =
+            next_ordinal(&v->seen, proof_hash_trade(series_get(v->l->o.series, t.series), &t));
     proof_add_trade(to, v->l->o.series, &t);
     return ERR_OK;
 }
@@ -98,8 +98,8 @@ static void read_file(struct reread *v, const struct lake_live *f)
     int64_t size = file_size(path);
     if (size != f->bytes) {
         char what[120];
-        snprintf(what, sizeof what, "%lld bytes on the disk, the manifest says %lld", (long long)size,
-                 (long long)f->bytes);
+        snprintf(what, sizeof what, "%lld bytes on the disk, the manifest says %lld",
+                 (long long)size, (long long)f->bytes);
         v->problem(v->ctx, path, size < 0 ? "the file is missing" : what);
         if (size < 0) return;
     }
@@ -137,8 +137,8 @@ enum err_code lake_reread_proofs(struct lake *l, enum table_id table, struct pro
                                  void *ctx, struct err *e)
 {
     CHECK(table == TABLE_TRADES || table == TABLE_QUOTES);
-    struct reread v = {.l = l, .id = table, .ours = ret, .foreign = foreign, .problem = problem,
-                       .ctx = ctx};
+    struct reread v = {
+        .l = l, .id = table, .ours = ret, .foreign = foreign, .problem = problem, .ctx = ctx};
     struct lake_table *t = &l->tables[table];
     bool moved;
     TRY(lake_table_refresh(l, t, &moved, e));

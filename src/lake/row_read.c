@@ -2,10 +2,12 @@
 
 /* Rows of the lake back as events. What our own writer never writes is ERR_CORRUPT, with the file and the row. */
 
-static enum err_code odd(const struct lake_file_reader *r, size_t row, const char *column, struct err *e)
+static enum err_code odd(const struct lake_file_reader *r, size_t row, const char *column,
+                         struct err *e)
 {
-    return ERR(e, ERR_CORRUPT, "%s: row %lld: column \"%s\" has a value that ticklake does not know",
-               r->path, (long long)(r->base + (int64_t)row), column);
+    return ERR(e, ERR_CORRUPT,
+               "%s: row %lld: column \"%s\" has a value that ticklake does not know", r->path,
+               (long long)(r->base + (int64_t)row), column);
 }
 
 static struct str text(const struct lake_file_reader *r, int c, size_t row)

@@ -8,9 +8,9 @@ enum { DICTIONARY_MAX = 1000000 };
 /* Texts of few distinct values, which go as codes; the rest (ids, causes, details) go as slices. */
 bool lake_is_coded(const struct table *t, int column)
 {
-    static const char *const names[] = {"venue",     "exchange", "symbol", "venue_symbol", "stream",
-                                        "side",      "origin",   "kind",   "timeframe",    "source",
-                                        "state",     "reason"};
+    static const char *const names[] = {"venue",     "exchange", "symbol", "venue_symbol",
+                                        "stream",    "side",     "origin", "kind",
+                                        "timeframe", "source",   "state",  "reason"};
     if (t->columns[column].type != COLUMN_STRING) return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(t->columns[column].name, names[i]) == 0) return true;
@@ -66,7 +66,7 @@ static size_t value_size(const struct lake_column *c, enum column_type type)
     case COLUMN_LONG: return sizeof *c->longs;
     case COLUMN_BOOLEAN: return sizeof *c->booleans;
     }
-    CHECK(!"a type of column");
+    LAKE_NEVER();
     return 0;
 }
 

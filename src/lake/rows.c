@@ -19,7 +19,7 @@ static size_t size_of(enum table_id id)
     case TABLE_DEAD_LETTERS: return sizeof(struct dead);
     case TABLE_MAX: break;
     }
-    CHECK(!"a table");
+    LAKE_NEVER();
     return 0;
 }
 
@@ -165,7 +165,8 @@ static enum err_code keep(struct lake *l, struct str *s, struct err *e)
     return ERR(e, ERR_FULL, "lake: more than %zu bytes of text wait for a commit", TEXT_MAX);
 }
 
-static enum err_code keep_all(struct lake *l, struct str *const texts[], size_t count, struct err *e)
+static enum err_code keep_all(struct lake *l, struct str *const texts[], size_t count,
+                              struct err *e)
 {
     for (size_t i = 0; i < count; i++) TRY(keep(l, texts[i], e));
     return ERR_OK;
@@ -270,9 +271,9 @@ enum err_code lake_push_candle(struct lake *l, const struct candle *c, struct er
 {
     TRY(check_room(l, 1, e));
     const struct series *s = series_get(l->o.series, c->series);
-    u128 key = lake_key_candle(s->venue, s->symbol,
-                               str_of(timeframe_text((enum timeframe)c->timeframe)),
-                               time_micros(c->open_time_ns));
+    u128 key =
+        lake_key_candle(s->venue, s->symbol, str_of(timeframe_text((enum timeframe)c->timeframe)),
+                        time_micros(c->open_time_ns));
     bool again;
     struct candle *to = row_of_key(&l->rows[TABLE_CANDLES], key, &again);
     bool replaces = c->replaces || (again && to->replaces);

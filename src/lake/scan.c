@@ -8,7 +8,8 @@ struct scan {
     struct str venue, symbol;
     int64_t from_ns, to_ns;
     enum timeframe timeframe;
-    enum err_code (*each)(struct scan *s, const struct lake_file_reader *r, size_t row, struct err *e);
+    enum err_code (*each)(struct scan *s, const struct lake_file_reader *r, size_t row,
+                          struct err *e);
     enum err_code (*each_trade)(void *ctx, const struct trade *t, struct err *e);
     enum err_code (*each_candle)(void *ctx, const struct candle *c, struct err *e);
     void *ctx;
@@ -26,7 +27,8 @@ static bool may_hold(const struct scan *s, const struct lake_live *f)
     if (f->content != LAKE_DATA) return false;
     if (!within(s->venue, f->lower[0], f->upper[0]) || !within(s->symbol, f->lower[1], f->upper[1]))
         return false;
-    if (f->our_spec && f->day == LAKE_NO_DAY) return true; /* without a venue's time: by the receipt */
+    if (f->our_spec && f->day == LAKE_NO_DAY)
+        return true; /* without a venue's time: by the receipt */
     if (f->our_spec && (f->day < time_day(s->from_ns) || f->day > time_day(s->to_ns - 1)))
         return false;
     if (!f->has_range || f->foreign) return true;
@@ -99,11 +101,18 @@ static enum err_code scan_trade(struct scan *s, const struct lake_file_reader *r
 
 enum err_code lake_scan_trades(struct lake *l, struct str venue, struct str symbol, int64_t from_ns,
                                int64_t to_ns,
-                               enum err_code (*each)(void *ctx, const struct trade *t, struct err *e),
+                               enum err_code (*each)(void *ctx, const struct trade *t,
+                                                     struct err *e),
                                void *ctx, struct err *e)
 {
-    struct scan s = {.l = l, .table = &l->tables[TABLE_TRADES], .venue = venue, .symbol = symbol,
-                     .from_ns = from_ns, .to_ns = to_ns, .each = scan_trade, .each_trade = each,
+    struct scan s = {.l = l,
+                     .table = &l->tables[TABLE_TRADES],
+                     .venue = venue,
+                     .symbol = symbol,
+                     .from_ns = from_ns,
+                     .to_ns = to_ns,
+                     .each = scan_trade,
+                     .each_trade = each,
                      .ctx = ctx};
     return scan_files(&s, e);
 }
@@ -120,15 +129,22 @@ static enum err_code scan_candle(struct scan *s, const struct lake_file_reader *
     return s->each_candle(s->ctx, &c, e);
 }
 
-enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str symbol, enum timeframe tf,
-                                int64_t from_ns, int64_t to_ns,
+enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str symbol,
+                                enum timeframe tf, int64_t from_ns, int64_t to_ns,
                                 enum err_code (*each)(void *ctx, const struct candle *c,
                                                       struct err *e),
                                 void *ctx, struct err *e)
 {
-    struct scan s = {.l = l, .table = &l->tables[TABLE_CANDLES], .venue = venue, .symbol = symbol,
-                     .from_ns = from_ns, .to_ns = to_ns, .timeframe = tf, .each = scan_candle,
-                     .each_candle = each, .ctx = ctx};
+    struct scan s = {.l = l,
+                     .table = &l->tables[TABLE_CANDLES],
+                     .venue = venue,
+                     .symbol = symbol,
+                     .from_ns = from_ns,
+                     .to_ns = to_ns,
+                     .timeframe = tf,
+                     .each = scan_candle,
+                     .each_candle = each,
+                     .ctx = ctx};
     return scan_files(&s, e);
 }
 

@@ -100,8 +100,7 @@ static void key_of(struct lake *l, enum table_id id, const void *row, struct lak
     }
     case TABLE_CANDLES:
     case TABLE_VENUE_CANDLES: {
-        const struct candle *c =
-            id == TABLE_CANDLES ? row : &((const struct venue_candle *)row)->c;
+        const struct candle *c = id == TABLE_CANDLES ? row : &((const struct venue_candle *)row)->c;
         k->major = (uint64_t)timeframe_rank(c->timeframe) << 32 | group_of_series(l, c->series);
         k->time = day_ns = c->open_time_ns;
         break;

@@ -12,7 +12,8 @@ static const char manifest_schema[] =
     "{\"name\":\"status\",\"type\":\"int\",\"field-id\":0},"
     "{\"name\":\"snapshot_id\",\"type\":[\"null\",\"long\"],\"field-id\":1,\"default\":null},"
     "{\"name\":\"sequence_number\",\"type\":[\"null\",\"long\"],\"field-id\":3,\"default\":null},"
-    "{\"name\":\"file_sequence_number\",\"type\":[\"null\",\"long\"],\"field-id\":4,\"default\":null},"
+    "{\"name\":\"file_sequence_number\",\"type\":[\"null\",\"long\"],\"field-id\":4,\"default\":"
+    "null},"
     "{\"name\":\"data_file\",\"type\":{\"type\":\"record\",\"name\":\"r2\",\"fields\":["
     "{\"name\":\"content\",\"type\":\"int\",\"field-id\":134},"
     "{\"name\":\"file_path\",\"type\":\"string\",\"field-id\":100},"
@@ -27,20 +28,20 @@ static const char manifest_schema[] =
     "{\"name\":\"key\",\"type\":\"int\",\"field-id\":" #key "},"                                   \
     "{\"name\":\"value\",\"type\":\"" type "\",\"field-id\":" #value "}]}}],"                      \
     "\"field-id\":" #id ",\"default\":null},"
-    MAP("column_sizes", 108, 117, 118, "long")
-    MAP("value_counts", 109, 119, 120, "long")
-    MAP("null_value_counts", 110, 121, 122, "long")
-    MAP("nan_value_counts", 137, 138, 139, "long")
-    MAP("lower_bounds", 125, 126, 127, "bytes")
-    MAP("upper_bounds", 128, 129, 130, "bytes")
+    MAP("column_sizes", 108, 117, 118, "long") MAP("value_counts", 109, 119, 120, "long") MAP(
+        "null_value_counts", 110, 121, 122,
+        "long") MAP("nan_value_counts", 137, 138, 139, "long") MAP("lower_bounds", 125, 126, 127,
+                                                                   "bytes") MAP("upper_bounds", 128,
+                                                                                129, 130, "bytes")
 #undef MAP
-    "{\"name\":\"key_metadata\",\"type\":[\"null\",\"bytes\"],\"field-id\":131,\"default\":null},"
-    "{\"name\":\"split_offsets\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\","
-    "\"element-id\":133}],\"field-id\":132,\"default\":null},"
-    "{\"name\":\"equality_ids\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"int\","
-    "\"element-id\":136}],\"field-id\":135,\"default\":null},"
-    "{\"name\":\"sort_order_id\",\"type\":[\"null\",\"int\"],\"field-id\":140,\"default\":null}"
-    "]},\"field-id\":2}]}";
+        "{\"name\":\"key_metadata\",\"type\":[\"null\",\"bytes\"],\"field-id\":131,\"default\":"
+        "null},"
+        "{\"name\":\"split_offsets\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"long\","
+        "\"element-id\":133}],\"field-id\":132,\"default\":null},"
+        "{\"name\":\"equality_ids\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"int\","
+        "\"element-id\":136}],\"field-id\":135,\"default\":null},"
+        "{\"name\":\"sort_order_id\",\"type\":[\"null\",\"int\"],\"field-id\":140,\"default\":null}"
+        "]},\"field-id\":2}]}";
 
 static void make_manifest_schema(struct lake_table *t)
 {
@@ -93,8 +94,8 @@ static enum err_code make_folders(const struct lake_table *t, struct err *e)
 /* Two programs may create it at once: who loses takes the other's. */
 static enum err_code create(struct lake *l, struct lake_table *t, struct err *e)
 {
-    int n = snprintf(t->location, sizeof t->location, "file://%s/" LAKE_NAMESPACE "/%s", l->warehouse,
-                     t->t->name);
+    int n = snprintf(t->location, sizeof t->location, "file://%s/" LAKE_NAMESPACE "/%s",
+                     l->warehouse, t->t->name);
     if (n < 0 || (size_t)n >= sizeof t->location - 100)
         return ERR(e, ERR_CONFIG, "warehouse %s: the path is too long for an Iceberg catalog",
                    l->warehouse);
@@ -102,7 +103,8 @@ static enum err_code create(struct lake *l, struct lake_table *t, struct err *e)
     TRY(lake_metadata_new(l, t, clock_wall_ns() / NS_PER_MS, &t->metadata, e));
     char location[LAKE_LOCATION_MAX], uuid[LAKE_UUID_TEXT], path[PATH_LIMIT], folder[PATH_LIMIT];
     lake_uuid(uuid);
-    n = snprintf(location, sizeof location, "%s/metadata/00000-%s.metadata.json", t->location, uuid);
+    n = snprintf(location, sizeof location, "%s/metadata/00000-%s.metadata.json", t->location,
+                 uuid);
     CHECK(n > 0 && (size_t)n < sizeof location);
     TRY(lake_write_file(l, location, buf_str(&t->metadata), e));
     TRY(lake_path_of(str_of(t->location), path, e));
@@ -135,7 +137,8 @@ enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e)
     return ERR_OK;
 }
 
-enum err_code lake_table_refresh(struct lake *l, struct lake_table *t, bool *ret_moved, struct err *e)
+enum err_code lake_table_refresh(struct lake *l, struct lake_table *t, bool *ret_moved,
+                                 struct err *e)
 {
     char *now;
     TRY(lake_catalog_pointer(l, t->t->name, &now, e));

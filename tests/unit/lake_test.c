@@ -48,7 +48,8 @@ static void what_is_not_committed_is_not_there(void **state)
     int64_t next = world->next;
     struct batch *b = batch_get(world->pool, 0);
     struct trade *t = batch_add_trade(b);
-    *t = (struct trade){.series = world->ids[0], .has_id = true, .id = 99, .venue_time_ns = WORLD_START};
+    *t = (struct trade){
+        .series = world->ids[0], .has_id = true, .id = 99, .venue_time_ns = WORLD_START};
     assert_ok(lake_push(world->lake, b, &world->e));
     batch_put(b);
     assert_int_equal(lake_buffered_rows(world->lake), 1);
@@ -88,10 +89,18 @@ static void a_candle_is_one_row(void **state)
 
 static struct gap gap_of(struct world *w, int64_t id, uint8_t state)
 {
-    return (struct gap){.gap_id = id, .series = w->ids[0], .kind = GAP_IDS, .state = state,
-                        .has_ids = true, .from_id = id, .to_id = id + 5, .from_time_ns = WORLD_START,
-                        .to_time_ns = TIME_ABSENT, .opened_ns = WORLD_START,
-                        .closed_ns = TIME_ABSENT, .cause = STR("id_jump")};
+    return (struct gap){.gap_id = id,
+                        .series = w->ids[0],
+                        .kind = GAP_IDS,
+                        .state = state,
+                        .has_ids = true,
+                        .from_id = id,
+                        .to_id = id + 5,
+                        .from_time_ns = WORLD_START,
+                        .to_time_ns = TIME_ABSENT,
+                        .opened_ns = WORLD_START,
+                        .closed_ns = TIME_ABSENT,
+                        .cause = STR("id_jump")};
 }
 
 static void gaps_and_instruments_are_replaced(void **state)
@@ -108,9 +117,13 @@ static void gaps_and_instruments_are_replaced(void **state)
             struct str text;
             snprintf(name, sizeof name, "COIN%d", i);
             assert_true(batch_text(b, str_of(name), &text));
-            *n = (struct instrument){.venue = STR("okx"), .symbol = text, .venue_symbol = text,
-                                     .contract_size = dec_absent(), .status = STR("live"),
-                                     .listed_ns = TIME_ABSENT, .delisted_ns = TIME_ABSENT};
+            *n = (struct instrument){.venue = STR("okx"),
+                                     .symbol = text,
+                                     .venue_symbol = text,
+                                     .contract_size = dec_absent(),
+                                     .status = STR("live"),
+                                     .listed_ns = TIME_ABSENT,
+                                     .delisted_ns = TIME_ABSENT};
         }
         assert_ok(lake_push(world->lake, b, &world->e));
         batch_put(b);
@@ -150,8 +163,8 @@ static void a_scan_gives_the_rows_of_its_range(void **state)
         batch_put(b);
         world_commit(world);
     }
-    assert_ok(lake_scan_trades(world->lake, s->venue, s->symbol, from, to, count_trade, &got,
-                               &world->e));
+    assert_ok(
+        lake_scan_trades(world->lake, s->venue, s->symbol, from, to, count_trade, &got, &world->e));
     assert_int_equal(got, want);
     assert_true(want > 0);
     world_free(world);
@@ -245,7 +258,7 @@ static int64_t referenced_files(struct world *w);
 
 static void cleanup_leaves_no_orphan(struct world *world)
 {
-    world_reopen(world); /* finds what a crash left */
+    world_reopen(world);          /* finds what a crash left */
     for (int i = 0; i < 6; i++) { /* until every old snapshot is trimmed */
         world_push(world, 5, 1);
         world_candle(world, 300 + i);
@@ -306,11 +319,10 @@ static void die_at(struct world *world, const char *point, int times)
 static void a_crash_leaves_all_or_nothing(void **state)
 {
     (void)state;
-    static const char *const points[] = {"lake.after_data",     "lake.after_manifest",
-                                         "lake.after_metadata", "lake.before_pointer",
-                                         "lake.after_pointer",  "lake.in_cleanup",
-                                         "compact.after_data",  "compact.before_pointer",
-                                         "compact.after_pointer"};
+    static const char *const points[] = {
+        "lake.after_data",     "lake.after_manifest",    "lake.after_metadata",
+        "lake.before_pointer", "lake.after_pointer",     "lake.in_cleanup",
+        "compact.after_data",  "compact.before_pointer", "compact.after_pointer"};
     for (size_t p = 0; p < sizeof points / sizeof *points; p++) {
         for (int times = 1; times <= 4; times += 3) {
             struct world *world = world_new(100 + p * 10 + (unsigned)times);
