@@ -13,7 +13,8 @@ static enum err_code restore(struct core *c, const struct source_past *past, str
         TRY(dedup_restore_gap(c->dedup, &past->open_gaps[i], e));
     for (size_t i = 0; i < past->position_count; i++) {
         const struct source_position *p = &past->positions[i];
-        struct core_place *place = &c->places[core_position_slot(c, p->name)];
+        uint32_t slot = core_position_slot(c, p->name);
+        struct core_place *place = &c->places[slot];
         place->frames = p->frames;
         place->done = p->done;
         place->known = true;
@@ -210,10 +211,10 @@ static enum err_code take_trade(struct absorb *a, struct trade *t, struct err *e
     enum dedup_result seen = dedup_trade(c->dedup, n->number, consecutive, t);
     if (c->skip) return ERR_OK;
     if (seen == DEDUP_NEW) return keep_trade(a, t, e);
-    if (seen == DEDUP_CONFLICT) return conflict(a, t, e);
+    /* A conflict is dropped like any duplicate and counted with them; its other content is kept as a dead letter. */
     c->batch->duplicates++;
     CORE_COUNT(c, duplicates, 1);
-    return ERR_OK;
+    return seen == DEDUP_CONFLICT ? conflict(a, t, e) : ERR_OK;
 }
 
 static enum err_code take_quote(struct absorb *a, struct quote *q, struct err *e)
