@@ -117,9 +117,8 @@ static int64_t run_tree(const struct set *s)
         memset(text + f->bytes.n, 0, VENUE_PADDING);
         yyjson_alc alc;
         yyjson_alc_pool_init(&alc, pool, sizeof pool);
-        yyjson_doc *doc =
-            yyjson_read_opts(text, f->bytes.n, YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW,
-                             &alc, NULL);
+        yyjson_doc *doc = yyjson_read_opts(
+            text, f->bytes.n, YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &alc, NULL);
         CHECK(doc != NULL);
         values += yyjson_doc_get_val_count(doc);
     }
@@ -147,10 +146,10 @@ static void report(struct set *s, int rounds, bool json, bool first)
     long long ours_ps = (long long)(ours * 1000 / FRAMES_A_ROUND);
     long long tree_ps = (long long)(tree * 1000 / FRAMES_A_ROUND);
     if (json)
-        printf("%s{\"set\":\"%s\",\"frames\":%zu,\"events_per_cpu_second\":%lld,\"ps_per_frame\":%lld,"
-               "\"yyjson_tree_ps_per_frame\":%lld,\"tree_to_ours_percent\":%lld}",
-               first ? "[" : ",\n ", s->name, s->count, per_second, ours_ps, tree_ps,
-               ratio_percent);
+        printf(
+            "%s{\"set\":\"%s\",\"frames\":%zu,\"events_per_cpu_second\":%lld,\"ps_per_frame\":%lld,"
+            "\"yyjson_tree_ps_per_frame\":%lld,\"tree_to_ours_percent\":%lld}",
+            first ? "[" : ",\n ", s->name, s->count, per_second, ours_ps, tree_ps, ratio_percent);
     else
         printf("%-20s %6zu frames  %7.2f M events/s  %4lld ns a frame  yyjson tree %4lld ns  ratio "
                "%lld.%02lld\n",
@@ -180,10 +179,10 @@ int main(int argc, char **argv)
     struct venue_session *coinbase = open_session("coinbase", series);
     struct venue_session *kraken = open_session("kraken", series);
     struct venue_session *tiingo = open_session("tiingo", series);
-    static struct set sets[SETS_MAX] = {{.name = "binance trade"},   {.name = "binance bookTicker"},
-                                        {.name = "futures trade"},   {.name = "futures bookTicker"},
-                                        {.name = "coinbase match"},  {.name = "kraken v1"},
-                                        {.name = "tiingo"},          {.name = "mixed"}};
+    static struct set sets[SETS_MAX] = {{.name = "binance trade"},  {.name = "binance bookTicker"},
+                                        {.name = "futures trade"},  {.name = "futures bookTicker"},
+                                        {.name = "coinbase match"}, {.name = "kraken v1"},
+                                        {.name = "tiingo"},         {.name = "mixed"}};
     load(&sets[0], binance, "hftbacktest/binance-spot/btcusdt_20240808.gz", ' ', "@trade");
     load(&sets[1], binance, "hftbacktest/binance-spot/btcusdt_20240808.gz", ' ', "@bookTicker");
     load(&sets[2], futures, "hftbacktest/binance-usdm/ethusdt_20240808.gz", ' ', "@trade");

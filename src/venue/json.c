@@ -82,19 +82,117 @@ bool json_members(yyjson_val *object, const struct json_key *keys, size_t count,
     return once;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+static uint64_t load8(const char *p)
+{
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* Eight digits 0..9, the first one in the lowest byte. */
+static uint64_t number8(uint64_t x)
+{
+    x = (x * (10 * 256 + 1)) >> 8;
+    x = ((x & UINT64_C(0x00ff00ff00ff00ff)) * (100 * 65536 + 1)) >> 16;
+    return ((x & UINT64_C(0x0000ffff0000ffff)) * ((UINT64_C(10000) << 32) + 1)) >> 32;
+}
+
+static u128 low_bytes(int n) { return n >= 16 ? ~(u128)0 : ((u128)1 << 8 * n) - 1; }
+
+/* Index of the first '.', or n. */
+static int find_dot(u128 text, int n)
+{
+    uint64_t half[2] = {(uint64_t)text ^ EACH('.'), (uint64_t)(text >> 64) ^ EACH('.')};
+    for (int i = 0; i < 2; i++) {
+        uint64_t zero = (half[i] - EACH(0x01)) & ~half[i] & EACH(0x80);
+        if (zero) return i * 8 + __builtin_ctzll(zero) / 8;
+    }
+    return n;
+}
+
+static bool all_digits(u128 bytes)
+{
+    uint64_t low = (uint64_t)bytes, high = (uint64_t)(bytes >> 64);
+    return ((((low + EACH(0x76)) | low) | ((high + EACH(0x76)) | high)) & EACH(0x80)) == 0;
+}
+
+/* "61837.63000000": up to 16 bytes of digits and one dot, in two registers. False: take the general way. */
+static bool dec_16(struct str s, struct dec *ret)
+{
+    if (s.n == 0 || s.n > 16) return false;
+    int n = (int)s.n;
+    u128 text = load8(s.p);
+    if (n > 8) text |= (u128)load8(s.p + 8) << 64;
+    text &= low_bytes(n);
+    int dot = find_dot(text, n), fraction = 0;
+    if (dot < n) {
+        u128 before = low_bytes(dot);
+        text = (text & before) | ((text >> 8) & ~before);
+        n--;
+        fraction = n - dot;
+    }
+    u128 digits = text ^ (((u128)EACH('0') << 64 | EACH('0')) & low_bytes(n));
+    if (n == 0 || !all_digits(digits)) return false;
+    if (digits == 0) {
+        *ret = (struct dec){0, 0};
+        return true;
+    }
+    uint64_t high = (uint64_t)(digits >> 64);
+    int used = high ? 16 - __builtin_clzll(high) / 8 : 8 - __builtin_clzll((uint64_t)digits) / 8;
+    int zeros = n - used < fraction ? n - used : fraction;
+    n -= zeros;
+    digits <<= 8 * (16 - n);
+    uint64_t value = number8((uint64_t)digits) * 100000000 + number8((uint64_t)(digits >> 64));
+    *ret = (struct dec){(int64_t)value, (int8_t)(fraction - zeros)};
+    return true;
+}
+
+/* Ids and times: up to 16 digits. */
+static bool i64_16(struct str s, int64_t *ret)
+{
+    if (s.n == 0 || s.n > 16) return false;
+    int n = (int)s.n;
+    u128 text = load8(s.p);
+    if (n > 8) text |= (u128)load8(s.p + 8) << 64;
+    u128 digits = (text ^ ((u128)EACH('0') << 64 | EACH('0'))) & low_bytes(n);
+    if (!all_digits(digits)) return false;
+    digits <<= 8 * (16 - n);
+    *ret = (int64_t)(number8((uint64_t)digits) * 100000000 + number8((uint64_t)(digits >> 64)));
+    return true;
+}
+
+#else
+
+static bool dec_16(struct str s, struct dec *ret)
+{
+    (void)s;
+    (void)ret;
+    return false;
+}
+
+static bool i64_16(struct str s, int64_t *ret)
+{
+    (void)s;
+    (void)ret;
+    return false;
+}
+
+#endif
+
+enum err_code json_dec(yyjson_val *v, struct dec *ret)
+{
+    struct str s = json_token(v);
+    return dec_16(s, ret) ? ERR_OK : dec_parse(s, ret);
+}
+
 enum err_code json_i64(yyjson_val *v, int64_t *ret)
 {
     struct str s = json_token(v);
-    if (s.n == 0 || s.n > 18) return str_to_i64(s, ret);
-    /* Ids and times have fewer than 19 digits: no overflow to test for. */
-    int64_t value = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned digit = (unsigned)(unsigned char)s.p[i] - '0';
-        if (digit > 9) return str_to_i64(s, ret);
-        value = value * 10 + (int)digit;
-    }
-    *ret = value;
-    return ERR_OK;
+    return i64_16(s, ret) ? ERR_OK : str_to_i64(s, ret);
 }
 
 /* Two digits as a number, or a value past 99. */

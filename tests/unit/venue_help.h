@@ -86,8 +86,7 @@ static inline void bench_add_instrument(void *ctx, const struct instrument *i)
 static inline enum err_code bench_instruments(struct bench *b, struct str body, struct err *e)
 {
     char *copy = exact_copy(body);
-    enum err_code code =
-        b->venue->instruments_answer(copy, body.n, bench_add_instrument, b, e);
+    enum err_code code = b->venue->instruments_answer(copy, body.n, bench_add_instrument, b, e);
     free(copy);
     return code;
 }

@@ -212,8 +212,7 @@ static void assert_naive(struct dec d, struct str token)
     size_t n = dec_format(d, shown);
     while (token.n && token.p[token.n - 1] == '0') token.n--; /* Binance writes 8 decimals */
     if (token.n && token.p[token.n - 1] == '.') token.n--;
-    if (!str_eq((struct str){shown, n}, token))
-        fail_msg("%s is not %.*s", shown, STR_ARG(token));
+    if (!str_eq((struct str){shown, n}, token)) fail_msg("%s is not %.*s", shown, STR_ARG(token));
 }
 
 static void compare_naive(struct bench *b, struct str frame)
@@ -285,9 +284,9 @@ static void test_hftbacktest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_binance),     cmocka_unit_test(test_binance_futures),
-        cmocka_unit_test(test_coinbase),    cmocka_unit_test(test_kraken),
-        cmocka_unit_test(test_tiingo),      cmocka_unit_test(test_hftbacktest),
+        cmocka_unit_test(test_binance),  cmocka_unit_test(test_binance_futures),
+        cmocka_unit_test(test_coinbase), cmocka_unit_test(test_kraken),
+        cmocka_unit_test(test_tiingo),   cmocka_unit_test(test_hftbacktest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
