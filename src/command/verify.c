@@ -1,5 +1,6 @@
 /* verify: every hop against the next, and the lake against itself. */
 #include "audit/audit.h"
+#include "base/time.h"
 #include "command/command.h"
 #include "io/file.h"
 
@@ -84,6 +85,7 @@ static int verify(struct invocation *inv)
         .store_path = store,
         .catalog_path = catalog,
         .warehouse = warehouse ? warehouse : lake,
+        .gap_grace_ns = inv->config->source.gap_grace_ms * NS_PER_MS,
         .difference = difference,
         .progress = show,
         .ctx = &v,

@@ -147,6 +147,7 @@ static enum err_code take_trade(struct process *p, const struct trade *t,
         return ERR_OK;
     }
     if (t->received_ns > p->now_ns) p->now_ns = t->received_ns;
+    if (t->received_ns > tape->received_ns) tape->received_ns = t->received_ns;
     if (rebuilding) {
         tape_retake(p, tape, t, time_ns);
         return ERR_OK;
@@ -204,7 +205,8 @@ void process_tick(struct process *p, int64_t now_ns, const struct process_sink *
     for (uint32_t i = 0; i < p->tape_count; i++) {
         struct tape *tape = p->tapes[i];
         /* Only where something closes: else each quiet symbol would change its state every second. */
-        if (tape->series != SERIES_NONE && tape_next_end(tape) <= to_ns)
+        bool quiet = now_ns - tape->received_ns >= p->options.tick_limit_ns;
+        if (quiet && tape->series != SERIES_NONE && tape_next_end(tape) <= to_ns)
             tape_advance(p, tape, to_ns, sink);
     }
     show_counts(p);

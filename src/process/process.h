@@ -47,8 +47,8 @@ enum { PROCESS_GAPS_MAX = 512 };
 struct process_options {
     const struct series_table *series;
     int64_t lateness_ns;
-    int64_t
-        tick_limit_ns; /* a live symbol that is quiet: watermark follows the clock less this and lateness_ns */
+    /* A live symbol without trades for so long is quiet: its watermark follows the clock less this and lateness_ns. */
+    int64_t tick_limit_ns;
     uint32_t tapes_max;
 };
 

@@ -45,6 +45,7 @@ struct tape {
     uint8_t price_scale, size_scale;             /* largest seen: new windows start with them */
     bool changed, rollups_changed, gaps_changed; /* since the last flush */
     int64_t watermark_ns;                        /* whole seconds, or TIME_NEVER */
+    int64_t received_ns;                         /* of the newest trade: quiet since then */
     struct window *seconds; /* open, sorted by open_ns: [first, first + count) */
     uint32_t first, count, cap;
     struct window minute; /* of closed seconds; empty when its trade_count is 0 */

@@ -196,7 +196,9 @@ static enum err_code step(struct consumer *c, struct batch *b, struct err *e)
     if (r->tail && c->next <= upto && (b || ring_count(r->to_lake) == 0))
         TRY(read_tail(c, c->next - 1, upto, false, e));
     if (b && b->first_sequence == c->next) TRY(take(c, b, false, e));
-    if (!r->options.replaying) process_tick(r->process, clock_wall_ns(), &c->sink);
+    /* Only when nothing waits: the clock must not overtake events that are durable or on their way. */
+    bool caught_up = c->next > atomic_load(&r->durable) && ring_count(r->to_store) == 0;
+    if (!r->options.replaying && caught_up) process_tick(r->process, clock_wall_ns(), &c->sink);
     TRY(c->code);
     return commit_if_due(c, e);
 }
