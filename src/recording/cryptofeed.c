@@ -18,7 +18,7 @@ struct cryptofeed {
 static struct str venue_name(struct str url)
 {
     const struct venue *v = venue_by_url(url);
-    return v ? str_of(v->name) : (struct str){NULL, 0};
+    return v ? str_of(v->name) : STR("");
 }
 
 /* "1618678132.83097: BODY" or, behind a connection, the time alone. */
@@ -58,7 +58,7 @@ static void close_file(struct recording *r) { free(r->state); }
 static void connected(struct cryptofeed *c, struct str url)
 {
     if (!str_copy(c->url_text, sizeof c->url_text, url)) url.n = 0;
-    c->url = url.n ? str_of(c->url_text) : (struct str){NULL, 0};
+    c->url = url.n ? str_of(c->url_text) : STR("");
     c->venue = venue_name(c->url);
 }
 

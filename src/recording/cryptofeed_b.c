@@ -92,10 +92,9 @@ static bool fill(struct cryptofeed_b *c, yyjson_val *root, struct recording_item
     const struct venue *v = url.n ? venue_by_url(url) : NULL;
     if (ret->kind == RECORDING_CONNECT) {
         str_copy(k->url, sizeof k->url, url);
-        k->venue = v ? str_of(v->name) : (struct str){NULL, 0};
+        k->venue = v ? str_of(v->name) : STR("");
     }
-    ret->venue =
-        ret->kind == RECORDING_REST ? (v ? str_of(v->name) : (struct str){NULL, 0}) : k->venue;
+    ret->venue = ret->kind == RECORDING_REST ? (v ? str_of(v->name) : STR("")) : k->venue;
     ret->connection = str_of(k->name);
     str_copy(c->url, sizeof c->url, url);
     ret->url = ret->kind == RECORDING_REST ? str_of(c->url) : str_of(k->url);

@@ -126,7 +126,7 @@ static enum err_code next_item(struct recording *r, struct recording_item *ret, 
     int n = snprintf(g->url, sizeof g->url, "%s%.*s%s%.*s", rule ? rule->base : "",
                      STR_ARG(g->route), query.n ? "?" : "", STR_ARG(query));
     ret->kind = RECORDING_REST;
-    ret->venue = rule ? str_of(rule->venue) : (struct str){NULL, 0};
+    ret->venue = rule ? str_of(rule->venue) : STR("");
     if (n < 0 || (size_t)n >= sizeof g->url || !set_bytes(g, yyjson_obj_get(answer, "data"), ret))
         return ERR(e, ERR_PARSE, "%s: %.100s: an object with queryString and data expected",
                    r->path, g->url);

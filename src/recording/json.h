@@ -11,7 +11,7 @@ static inline struct str json_str(yyjson_val *v)
 {
     if (yyjson_is_str(v)) return (struct str){yyjson_get_str(v), yyjson_get_len(v)};
     if (yyjson_is_raw(v)) return (struct str){yyjson_get_raw(v), yyjson_get_len(v)};
-    return (struct str){NULL, 0};
+    return STR("");
 }
 static inline struct str json_member(yyjson_val *object, const char *key)
 {

@@ -22,7 +22,7 @@ static bool probe(const struct probe *p)
 
 static struct str scalar(const yaml_node_t *n)
 {
-    if (!n || n->type != YAML_SCALAR_NODE) return (struct str){NULL, 0};
+    if (!n || n->type != YAML_SCALAR_NODE) return STR("");
     return (struct str){(const char *)n->data.scalar.value, n->data.scalar.length};
 }
 
