@@ -79,9 +79,11 @@ static inline int64_t random_below(uint64_t *seed, int64_t limit)
     return (int64_t)(random_of(seed) % (uint64_t)limit);
 }
 
+/* Room for one more; grows when the count is a power of two. */
 static inline void *one_more(void *array, size_t count, size_t size)
 {
-    array = realloc(array, (count + 1) * size);
+    if (count & (count - 1)) return array;
+    array = realloc(array, (count ? count * 2 : 1) * size);
     assert_non_null(array);
     return array;
 }
