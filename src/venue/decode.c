@@ -174,6 +174,14 @@ static bool is_shortest(struct str s)
     return s.n == 1 || (s.n && s.p[0] != '0');
 }
 
+/* What an id may be made of: anything else would not survive every reader of the lake. */
+static bool is_id_text(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~') return false;
+    return s.n > 0 && s.n <= NAMES_TEXT_MAX;
+}
+
 void reading_id(struct reading *r, yyjson_val *v, const char *name, bool ranged)
 {
     if (r->failed) return;
@@ -186,8 +194,8 @@ void reading_id(struct reading *r, yyjson_val *v, const char *name, bool ranged)
         return;
     }
     t->id = 0;
-    if (token.n == 0 || token.n > NAMES_TEXT_MAX)
-        fail_value(r, v, name, "an id of 1 to 128 bytes");
+    if (!is_id_text(token))
+        fail_value(r, v, name, "an id of 1 to 128 printable characters");
     else if (!arena_copy(&r->out->arena, token, &t->id_text))
         reading_fail(r, DEAD_TOO_BIG, "%s: no room for the texts of this frame", name);
 }
@@ -229,6 +237,12 @@ void reading_lake(struct reading *r, yyjson_val *v, const char *name, i128 *ret)
         fail_value(r, v, name, "a number");
 }
 
+void decode_printable(char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (text[i] < ' ' || text[i] > '~') text[i] = '?';
+}
+
 void decode_bad(struct decoded *out, enum dead_reason reason, const char *format, ...)
 {
     char text[sizeof((struct refused *)0)->detail];
@@ -245,10 +259,13 @@ void decode_error(struct decoded *out, struct str words, struct str symbol, bool
     enum { WORDS_MAX = 1000 };
     out->class = FRAME_ERROR;
     if (words.n > WORDS_MAX) words.n = WORDS_MAX;
-    if (words.n == 0) words = STR("an error without words");
     if (symbol.n > NAMES_TEXT_MAX) symbol.n = 0;
+    char text[WORDS_MAX];
+    if (words.n) memcpy(text, words.p, words.n);
+    decode_printable(text, words.n);
     out->error_is_refusal = refusal;
-    if (!arena_copy(&out->arena, words, &out->error)) out->error = STR("an error");
+    struct str shown = words.n ? (struct str){text, words.n} : STR("an error without words");
+    if (!arena_copy(&out->arena, shown, &out->error)) out->error = STR("an error");
     if (!arena_copy(&out->arena, symbol, &out->error_symbol)) out->error_symbol = STR("");
 }
 

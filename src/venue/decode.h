@@ -59,6 +59,8 @@ void reading_time(struct reading *r, yyjson_val *v, const char *name, int64_t un
 /* The lake's form, exactly. */
 void reading_lake(struct reading *r, yyjson_val *v, const char *name, i128 *ret);
 
+/* Sentences may quote the venue's bytes, cut anywhere: what is not printable ASCII becomes '?'. */
+void decode_printable(char *text, size_t n);
 /* The frame is nothing that we know: FRAME_BAD with one refusal. */
 void decode_bad(struct decoded *out, enum dead_reason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

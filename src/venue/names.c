@@ -190,10 +190,28 @@ bool names_split(const char *quote_currencies, struct str venue_symbol,
     return false;
 }
 
+/* Bytes of the well-formed UTF-8 sequence at the start of s, or 0. */
+static size_t sequence_length(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    if (p[0] < 0x80) return p[0] >= 0x20 && p[0] != 0x7f;
+    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || n > s.n) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+    bool surrogate = p[0] == 0xed && p[1] > 0x9f, past_end = p[0] == 0xf4 && p[1] > 0x8f;
+    return overlong || surrogate || past_end ? 0 : n;
+}
+
+/* Text that every reader of the lake takes: UTF-8 without control characters. A request's path may hold anything. */
 static bool is_clean(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) return false;
+    while (s.n) {
+        size_t n = sequence_length(s);
+        if (n == 0) return false;
+        s = (struct str){s.p + n, s.n - n};
+    }
     return true;
 }
 

@@ -116,12 +116,13 @@ struct refused *decoded_refuse(struct decoded *d, enum dead_reason reason, int s
     if (!r) return &d->refused[d->refused_count - 1];
     r->reason = reason;
     r->stream = (int8_t)stream;
-    if (symbol.n > NAMES_TEXT_MAX) symbol.n = NAMES_TEXT_MAX;
+    if (symbol.n > NAMES_TEXT_MAX) symbol.n = 0; /* part of a name is another name */
     if (!arena_copy(&d->arena, symbol, &r->symbol)) r->symbol = STR("");
     va_list ap;
     va_start(ap, format);
-    vsnprintf(r->detail, sizeof r->detail, format, ap);
+    int n = vsnprintf(r->detail, sizeof r->detail, format, ap);
     va_end(ap);
+    decode_printable(r->detail, n < 0 ? 0 : strlen(r->detail));
     return r;
 }
 
