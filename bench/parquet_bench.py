@@ -46,8 +46,8 @@ def with_codes(table):
     return table
 
 
-def pages(path):
-    """Pages by the offset index are not told by pyarrow; whether there is one is."""
+def has_page_index(path):
+    """Whether every column has both indexes."""
     meta = pq.read_metadata(path)
     return all(meta.row_group(g).column(c).has_column_index and meta.row_group(g).column(c).has_offset_index
                for g in range(meta.num_row_groups) for c in range(meta.num_columns))
@@ -88,7 +88,7 @@ def main():
             "bench": "parquet_write", "rows": given.rows, "columns": plain.num_columns, "repeat": given.repeat,
             "rows_per_cpu_second": rates, "bytes": sizes, "ratio": round(rates["ours"] / best, 2),
             "size_ratio": round(sizes["ours"] / sizes["pyarrow_codes"], 3), "same_values": equal,
-            "page_index": [pages(ours), pages(theirs)], "pyarrow": pa.__version__}))
+            "page_index": [has_page_index(ours), has_page_index(theirs)], "pyarrow": pa.__version__}))
 
 
 if __name__ == "__main__":

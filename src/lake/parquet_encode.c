@@ -1,7 +1,7 @@
 /* Integers to bytes: bit packing, the RLE / bit-packed hybrid, DELTA_BINARY_PACKED.
  *
- * Plain C that compilers keep in registers: on 5 million trades all encoders together cost less
- * than a quarter of what zstd takes, so intrinsics would buy nothing.
+ * Plain C: on 5 million trades all that is here takes less than half of the time that zstd does, so
+ * intrinsics would buy little.
  */
 #include "lake/parquet_internal.h"
 

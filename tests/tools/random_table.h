@@ -111,7 +111,7 @@ static inline struct str random_text(struct arena *a, uint64_t *r, int style, si
 
 static inline struct str random_bytes(struct arena *a, uint64_t *r)
 {
-    size_t n = random_below(r, 50) == 0 ? random_below(r, 70000) : random_below(r, 100);
+    size_t n = random_below(r, 1000) == 0 ? random_below(r, 70000) : random_below(r, 100);
     char *p = arena_alloc(a, n + 1);
     CHECK(p != NULL);
     bool high = random_below(r, 10) == 0;
