@@ -1,10 +1,11 @@
 /* parquet.h - the Parquet subset that the lake writes, and a reader for it.
  *
- * Writes    flat columns, required or optional; zstd with its checksum, so that every reader notices a
- *           flipped bit; v1 data pages of at most `page_rows` rows or about 1 MiB; dictionary (the
- *           pages behind 65,536 distinct values go without), DELTA_BINARY_PACKED, DELTA_BYTE_ARRAY,
- *           PLAIN; statistics in footer and column/offset index; field ids; sorting columns;
- *           created_by "ticklake version ...". Four other readers judge it in tests.
+ * Writes    flat columns, required or optional; zstd with its checksum, so that every reader
+ *           notices a flipped bit; v1 data pages of at most `page_rows` rows or about 1 MiB;
+ *           dictionary (the pages behind 65,536 distinct values go without), DELTA_BINARY_PACKED,
+ *           DELTA_BYTE_ARRAY, PLAIN; statistics in footer and column/offset index; field ids;
+ *           sorting columns; created_by "ticklake version ...". Four other readers judge it in
+ *           tests.
  * Types     string BYTE_ARRAY(UTF8); decimal(38,18) FIXED_LEN_BYTE_ARRAY(16) big-endian; time INT64
  *           TIMESTAMP(MICROS, UTC); long INT64; boolean BOOLEAN; binary BYTE_ARRAY.
  * Columns   are handed over whole per row group: `present` NULL means every row has a value; absent
@@ -12,13 +13,13 @@
  *           (venue, symbol, ...; several codes may have one text) or as slices. A STRING must be
  *           UTF-8; the writer does not look.
  * Sink      bytes go out in order through a callback, so a file, a socket or memory can take them.
- * Reader    files of ours, and of others where the column is flat: v1 and v2 pages; zstd, gzip or none;
- *           PLAIN, dictionary, DELTA_*, RLE booleans; decimals of scale 18 as FIXED(1..16), INT64,
- *           INT32; INT32 as LONG. Everything else (snappy, nanoseconds, BYTE_STREAM_SPLIT, nested) is
- *           ERR_NOT_FOUND "not understood"; damage is ERR_CORRUPT with file, row group, column and
- *           page. Hostile input: bounded, fuzzed.
- * Limits    written: 64 Mi rows a row group, 64 MiB a value (ERR_FULL). Read: 64 Mi rows a row group,
- *           256 MiB a page, 1 GiB a column of a row group, 4 GiB all columns of a row group.
+ * Reader    files of ours, and of others where the column is flat: v1 and v2 pages; zstd, gzip or
+ *           none; PLAIN, dictionary, DELTA_*, RLE booleans; decimals of scale 18 as FIXED(1..16),
+ *           INT64, INT32; INT32 as LONG. Everything else (snappy, nanoseconds, BYTE_STREAM_SPLIT,
+ *           nested) is ERR_NOT_FOUND "not understood"; damage is ERR_CORRUPT with file, row group,
+ *           column and page. Hostile input: bounded, fuzzed.
+ * Limits    written: 64 Mi rows a row group, 64 MiB a value (ERR_FULL). Read: 64 Mi rows a row
+ *           group, 256 MiB a page, 1 GiB a column of a row group, 4 GiB all columns of a row group.
  * Threads   each writer and reader in one thread.
  */
 #ifndef TICKLAKE_LAKE_PARQUET_H
