@@ -1,6 +1,8 @@
-/* binance-data-processor's CSV of trades: a header line that names the columns, times in microseconds (or milliseconds).
+/* binance-data-processor's CSV of trades: a header line that names the columns, times in
+ * microseconds (or milliseconds).
  *
- * The column "MUnknownParameter" (the frame's "M") exists on spot only and tells spot from USD-M, unless --venue says so.
+ * The column "MUnknownParameter" (the frame's "M") exists on spot only and tells spot from USD-M,
+ * unless --venue says so.
  */
 #include "recording/reader.h"
 
@@ -77,6 +79,7 @@ static enum err_code fill(struct recording_item *ret, const struct str cell[CSV_
 {
     struct trade *t = &ret->trade;
     ret->kind = RECORDING_TRADE;
+    memset(t, 0, sizeof *t);
     ret->venue_symbol = cell[SYMBOL];
     t->stream = STREAM_TRADE;
     t->has_id = true;

@@ -1,12 +1,17 @@
-/* ccxt's unified trades and candles as freqtrade stores them, JSON arrays of any length, read element by element.
+/* ccxt's unified trades and candles as freqtrade stores them, JSON arrays of any length, read
+ * element by element.
  *
- *   [[1570752011620,"13519807",null,"sell",0.00141342,23.0,0.03250866],...      trades: ms, id, type, side, price, amount, cost
- *   [{"info":{"a":13519807,"p":"0.00141342",...},"timestamp":...,"symbol":"XRP/ETH",...},...   trades with the venue's answer
- *   [[1570752000000,0.00141342,0.00141557,0.00141266,0.00141418,1482.0],...     candles: ms, open, high, low, close, volume
+ *   [[1570752011620,"13519807",null,"sell",0.00141342,23.0,0.03250866],...
+ *       trades: ms, id, type, side, price, amount, cost
+ *   [{"info":{"a":13519807,"p":"0.00141342",...},"timestamp":...,"symbol":"XRP/ETH",...},...
+ *       trades with the venue's answer
+ *   [[1570752000000,0.00141342,0.00141557,0.00141266,0.00141418,1482.0],...
+ *       candles: ms, open, high, low, close, volume
  *
- * "info" is Binance's own aggTrade and is what is read then; ccxt's own numbers went through a float and are printed in its
- * shortest form. Venue: --venue, else "info", else a folder of the path ("binance/"). Symbol: "symbol", else the file's name
- * (XRP_ETH-trades.json, XRP_ETH-1m.json; a third part is the settlement of a futures market).
+ * "info" is Binance's own aggTrade and is what is read then; ccxt's own numbers went through a
+ * float and are printed in its shortest form. Venue: --venue, else "info", else a folder of the
+ * path ("binance/"). Symbol: "symbol", else the file's name (XRP_ETH-trades.json, XRP_ETH-1m.json;
+ * a third part is the settlement of a futures market).
  */
 #include "recording/json.h"
 #include "recording/reader.h"
@@ -166,6 +171,7 @@ static enum err_code fill_trade(struct recording *r, yyjson_val *v, struct recor
 {
     struct ccxt *c = r->state;
     ret->kind = RECORDING_TRADE;
+    memset(&ret->trade, 0, sizeof ret->trade);
     enum err_code code = ERR_PARSE;
     if (yyjson_is_obj(v)) {
         code = fill_object(r, v, ret);

@@ -1,4 +1,5 @@
-/* cryptofeed's raw data, generation A: VENUE.ws.N.0, VENUE.http.N.0 and VENUE.0, one text line each.
+/* cryptofeed's raw data, generation A: VENUE.ws.N.0, VENUE.http.N.0 and VENUE.0, one text line
+ * each.
  *
  *   wss://ws.kraken.com <-> 1618678132.368463                    a connection was opened
  *   wss://ws.kraken.com <- 1618678132.83097: {"event":...        sent by the client

@@ -1,6 +1,6 @@
-/* cryptofeed's raw data, generation B: JSON lines {"t":"header|http|connect|send|recv", "conn":, "ts":, "url"|"addr":,
- * "data": the bytes as a JSON string}. The venue is told by a connection's address, since the header's name ("COINBASE")
- * stands for several protocols.
+/* cryptofeed's raw data, generation B: JSON lines {"t":"header|http|connect|send|recv", "conn":,
+ * "ts":, "url"|"addr":, "data": the bytes as a JSON string}. The venue is told by a connection's
+ * address, since the header's name ("COINBASE") stands for several protocols.
  */
 #include "recording/json.h"
 #include "recording/reader.h"

@@ -1,7 +1,9 @@
-/* gocryptotrader's recorded REST answers: {"/api/v3/klines": [{"queryString": "...", "data": ANSWER}, ...], ...}, sometimes
- * one method deeper ({"/path": {"GET": [...]}}). Each answer becomes a REST item, its numbers as they are written.
+/* gocryptotrader's recorded REST answers: {"/api/v3/klines": [{"queryString": "...", "data":
+ * ANSWER}, ...], ...}, sometimes one method deeper ({"/path": {"GET": [...]}}). Each answer becomes
+ * a REST item, its numbers as they are written.
  *
- * The venue is told by the file's name ("binance.public.json") together with the route (/fapi/ is USD-M), or by --venue.
+ * The venue is told by the file's name ("binance.public.json") together with the route (/fapi/ is
+ * USD-M), or by --venue.
  */
 #include "recording/json.h"
 #include "recording/reader.h"

@@ -1,9 +1,11 @@
-/* hftbacktest's collector: "<receive time> <raw JSON>" a line. 19 digits are nanoseconds, 16 are microseconds.
+/* hftbacktest's collector: "<receive time> <raw JSON>" a line. 19 digits are nanoseconds, 16 are
+ * microseconds.
  *
- * The file does not name its venue; content tells. Binance's frames have "stream" and "data". Futures differ from spot:
- * bookTicker has an "e" (and T, E), trades have "X" instead of "M", depth updates have "pu". COIN-M streams are named
- * "..._perp@..." or end in a date. What is still undecided is --venue's. A line without "stream" among such frames is the
- * REST snapshot of the book.
+ * The file does not name its venue; content tells. Binance's frames have "stream" and "data".
+ * Futures differ from spot: bookTicker has an "e" (and T, E), trades have "X" instead of "M", depth
+ * updates have "pu". COIN-M streams are named "..._perp@..." or end in a date. What is still
+ * undecided is --venue's. A line without "stream" among such frames is the REST snapshot of the
+ * book.
  */
 #include "recording/reader.h"
 

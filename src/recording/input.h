@@ -1,11 +1,14 @@
 /* input.h - the bytes of a recording, unpacked, through one window. Internal to recording/.
  *
- * Unpacks   gzip (several members), zstd (several frames) and zip (the first file in it) by their first bytes; anything
- *           else is read as it is. On zlib and libzstd directly, not by libarchive: that throws away what was readable of
- *           the piece in which a file is cut (64 KiB of a gzip, a zip's whole file).
- * Lent      what a call returns is valid until the next call; it is writable and has VENUE_PADDING zero bytes behind it
- *           (the bytes that really stand there are put back by the next call: no copy is needed to decode in situ).
- * Damage    a damaged place ends the input: ERR_CORRUPT once, behind all that could be read, then ERR_NOT_FOUND.
+ * Unpacks   gzip (several members), zstd (several frames) and zip (the first file in it) by their
+ *           first bytes; anything else is read as it is. On zlib and libzstd directly, not by
+ *           libarchive: that throws away what was readable of the piece in which a file is cut (64
+ *           KiB of a gzip, a zip's whole file).
+ * Lent      what a call returns is valid until the next call; it is writable and has VENUE_PADDING
+ *           zero bytes behind it (the bytes that really stand there are put back by the next call:
+ *           no copy is needed to decode in situ).
+ * Damage    a damaged place ends the input: ERR_CORRUPT once, behind all that could be read, then
+ *           ERR_NOT_FOUND.
  * Limits    the window grows to the limit that a call is given, and one chunk.
  */
 #ifndef TICKLAKE_RECORDING_INPUT_H
@@ -22,7 +25,8 @@ struct input *input_close(struct input *in);
 
 /* ERR_OK, or why nothing more can be read behind what input_peek gives. */
 enum err_code input_fault(const struct input *in, struct err *e) MUST_USE;
-/* The first bytes at the place where the input stands, at most n, fewer only at its end; nothing is taken. */
+/* The first bytes at the place where the input stands, at most n, fewer only at its end; nothing is
+ * taken. */
 struct str input_peek(struct input *in, size_t n);
 
 struct input_line {
@@ -31,11 +35,13 @@ struct input_line {
     int64_t number; /* from 1 */
     bool cut;       /* the input ends without a line end */
 };
-/* ERR_NOT_FOUND at the end. ERR_CORRUPT at a damaged place or for a line past `limit`; what is known of it is in *ret. */
+/* ERR_NOT_FOUND at the end. ERR_CORRUPT at a damaged place or for a line past `limit`; what is
+ * known of it is in *ret. */
 enum err_code input_line(struct input *in, size_t limit, struct input_line *ret,
                          struct err *e) MUST_USE;
-/* The next element of a JSON array of any size: skips white space, commas and brackets of the array around it. `line` is
- * the one it begins in; `cut` where the input ends inside of it. ERR_NOT_FOUND behind the last one. */
+/* The next element of a JSON array of any size: skips white space, commas and brackets of the array
+ * around it. `line` is the one it begins in; `cut` where the input ends inside of it. ERR_NOT_FOUND
+ * behind the last one. */
 enum err_code input_element(struct input *in, size_t limit, struct input_line *ret,
                             struct err *e) MUST_USE;
 /* Exactly n bytes, or fewer at the end (then ret->cut). */

@@ -1,4 +1,5 @@
-/* json.h - small helpers over yyjson for readers of JSON recordings; numbers are always kept as their text. */
+/* json.h - small helpers over yyjson for readers of JSON recordings; numbers are always kept as
+ * their text. */
 #ifndef TICKLAKE_RECORDING_JSON_H
 #define TICKLAKE_RECORDING_JSON_H
 
@@ -6,7 +7,8 @@
 
 #include <yyjson.h>
 
-/* The text of a string or a number (read with YYJSON_READ_NUMBER_AS_RAW); empty for anything else and for NULL. */
+/* The text of a string or a number (read with YYJSON_READ_NUMBER_AS_RAW); empty for anything else
+ * and for NULL. */
 static inline struct str json_str(yyjson_val *v)
 {
     if (yyjson_is_str(v)) return (struct str){yyjson_get_str(v), yyjson_get_len(v)};

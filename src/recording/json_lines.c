@@ -1,5 +1,5 @@
-/* Frames one a line and nothing else: Tiingo's are recognised by their "messageType"; those of another venue need --venue.
- * There is no receive time.
+/* Frames one a line and nothing else: Tiingo's are recognised by their "messageType"; those of
+ * another venue need --venue. There is no receive time.
  */
 #include "recording/reader.h"
 

@@ -1,8 +1,10 @@
-/* Binance's kline dumps: CSV of open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,
- * taker_buy_quote_volume,ignore; newer ones with a header line, and spot ones since 2025 in microseconds.
+/* Binance's kline dumps: CSV of
+ * open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,
+ * taker_buy_quote_volume,ignore; newer ones with a header line, and spot ones since 2025 in
+ * microseconds.
  *
- * Symbol and timeframe stand in the file's name only (BTCUSDT-1m-2024-08-08.csv). Spot or USD-M: --venue, else the
- * folders ("futures/um" as in Binance's archive, "usdm-..."), else spot.
+ * Symbol and timeframe stand in the file's name only (BTCUSDT-1m-2024-08-08.csv). Spot or USD-M:
+ * --venue, else the folders ("futures/um" as in Binance's archive, "usdm-..."), else spot.
  */
 #include "recording/reader.h"
 

@@ -1,5 +1,7 @@
-/* Kraken's REST answer of OHLC: {"error":[],"result":{"XXBTZUSD":[[time,open,high,low,close,vwap,volume,count],...],
- * "last":time}}. The interval is the smallest distance of two rows; rows behind "last" were still running and are left out.
+/* Kraken's REST answer of OHLC:
+ * {"error":[],"result":{"XXBTZUSD":[[time,open,high,low,close,vwap,volume,count],...],
+ * "last":time}}. The interval is the smallest distance of two rows; rows behind "last" were still
+ * running and are left out.
  */
 #include "recording/json.h"
 #include "recording/reader.h"
@@ -31,7 +33,8 @@ static bool probe(const struct probe *p)
     return str_starts(rest, ":[[1") && rest.n > 14 && rest.p[13] == ',';
 }
 
-/* "XXBTZUSD" is XBT/USD by Kraken's old rule of one letter before crypto (X) and fiat (Z); newer pairs have none. */
+/* "XXBTZUSD" is XBT/USD by Kraken's old rule of one letter before crypto (X) and fiat (Z); newer
+ * pairs have none. */
 static void set_symbol(struct kraken_ohlc *k, struct str pair)
 {
     struct str base = pair, quote = {NULL, 0};

@@ -1,5 +1,6 @@
-/* QuantConnect LEAN's trade bars: a zip with one CSV "20161007_btcusd_minute_trade.csv" of ms since midnight UTC, open, high,
- * low, close, volume. The venue is a folder of the path (.../coinbase/minute/btcusd/...) or --venue.
+/* QuantConnect LEAN's trade bars: a zip with one CSV "20161007_btcusd_minute_trade.csv" of ms since
+ * midnight UTC, open, high, low, close, volume. The venue is a folder of the path
+ * (.../coinbase/minute/btcusd/...) or --venue.
  *
  * Quote bars (..._quote.csv) are no trades and no quotes of a book at a moment: they are not read.
  */

@@ -1,5 +1,5 @@
-/* Our own frame segments (segment.h): checked block by block. A block that is damaged is told with its place and skipped; a
- * tail that a crash tore off is told as such.
+/* Our own frame segments (segment.h): checked block by block. A block that is damaged is told with
+ * its place and skipped; a tail that a crash tore off is told as such.
  */
 #include "recording/reader.h"
 #include "recording/segment.h"
@@ -153,7 +153,8 @@ static struct str take(struct ours *o, size_t n)
     return s;
 }
 
-/* False where the record's lengths do not fit the block: a writer's bug, since the checksum was right. */
+/* False where the record's lengths do not fit the block: a writer's bug, since the checksum was
+ * right. */
 static bool parse_record(struct ours *o, struct recording_item *ret)
 {
     if (o->raw_len - o->raw_at < SEGMENT_RECORD_HEADER) return false;

@@ -85,6 +85,7 @@ void candle_start(struct recording_item *item, int timeframe, int64_t open_time_
                   const char *source)
 {
     item->kind = RECORDING_CANDLE;
+    memset(&item->candle, 0, sizeof item->candle);
     struct candle *c = &item->candle.c;
     c->timeframe = (uint8_t)timeframe;
     c->open_time_ns = open_time_ns;

@@ -1,7 +1,8 @@
 /* reader.h - what a reader of one format gets and gives. Internal to recording/.
  *
- * To add a format: write recording/NAME.c with one `const struct format format_NAME`, add its line to FORMAT_LIST in the
- * place where its probe should be asked (the first that says yes reads the file), and a test over a real sample.
+ * To add a format: write recording/NAME.c with one `const struct format format_NAME`, add its line
+ * to FORMAT_LIST in the place where its probe should be asked (the first that says yes reads the
+ * file), and a test over a real sample.
  */
 #ifndef TICKLAKE_RECORDING_READER_H
 #define TICKLAKE_RECORDING_READER_H
@@ -50,7 +51,8 @@ struct format {
     bool spans; /* a connection of the same name in the next file is the same connection */
     bool (*probe)(const struct probe *p);
     enum err_code (*open)(struct recording *r, struct err *e);
-    /* As recording_next; number and venue (where it is one for the whole file: r->venue) are filled by the caller. */
+    /* As recording_next; number and venue (where it is one for the whole file: r->venue) are filled
+     * by the caller. */
     enum err_code (*next)(struct recording *r, struct recording_item *ret, struct err *e);
     void (*close)(struct recording *r); /* frees r->state, which may be NULL */
 };
@@ -91,8 +93,8 @@ enum err_code line_of_text(const struct recording *r, const struct input_line *l
                            struct recording_item *item, struct err *e) MUST_USE;
 /* Brackets and quotes of a JSON text are closed: a line without an end that is whole nevertheless. */
 bool json_is_whole(struct str s);
-/* A name of ours that is one of the path's folders or begins one ("binance-spot", "spot-BTCUSDT-1m" do not count); else
- * empty. */
+/* A name of ours that is one of the path's folders or begins one ("binance-spot", "spot-BTCUSDT-1m"
+ * do not count); else empty. */
 struct str venue_of_folders(const char *path);
 /* How a venue of ours writes the pair; false where it does not fit. */
 bool venue_symbol_of_pair(struct str venue, struct str base, struct str quote, char *to,

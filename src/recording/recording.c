@@ -34,7 +34,8 @@ static enum err_code hash_part(struct packed *p, uint64_t at, size_t n, uint64_t
     return code;
 }
 
-/* Small files are hashed whole, so that two that differ in one digit in the middle are two; big ones at both ends. */
+/* Small files are hashed whole, so that two that differ in one digit in the middle are two; big
+ * ones at both ends. */
 static enum err_code find_identity(struct recording *r, struct err *e)
 {
     struct packed p = {.fd = -1, .path = r->path, .bytes = r->bytes, .size = r->bytes.n};
@@ -108,7 +109,8 @@ static enum err_code find_format(struct recording *r, struct err *e)
     return unknown_format(r, p.head, e);
 }
 
-/* A document that is damaged is known to be of the format: that is told as a damaged place, not as an unknown file. */
+/* A document that is damaged is known to be of the format: that is told as a damaged place, not as
+ * an unknown file. */
 static enum err_code begin(struct recording *r, struct err *e)
 {
     r->broken = r->ended = false;
@@ -188,7 +190,7 @@ static enum err_code next_of_format(struct recording *r, struct recording_item *
 
 enum err_code recording_next(struct recording *r, struct recording_item *ret, struct err *e)
 {
-    memset(ret, 0, sizeof *ret);
+    memset(ret, 0, offsetof(struct recording_item, trade));
     ret->received_ns = TIME_ABSENT;
     ret->venue = r->venue;
     ret->connection = str_of(r->name);

@@ -1,6 +1,8 @@
-/* segment.h - the layout of our own frame segments; docs/formats-frames.md is its text. Internal to recording/.
+/* segment.h - the layout of our own frame segments; docs/formats-frames.md is its text. Internal to
+ * recording/.
  *
- * A segment is a valid .zst file: our headers are zstd's skippable frames, so `zstd -dc` gives the bare records.
+ * A segment is a valid .zst file: our headers are zstd's skippable frames, so `zstd -dc` gives the
+ * bare records.
  */
 #ifndef TICKLAKE_RECORDING_SEGMENT_H
 #define TICKLAKE_RECORDING_SEGMENT_H

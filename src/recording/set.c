@@ -4,8 +4,9 @@
 
 #include <stdlib.h>
 
-/* Members beyond OPEN_MAX are parked (file and window released) until their first item's turn comes: windows cost half a
- * megabyte each, and a year of day files is read one after the other anyway. */
+/* Members beyond OPEN_MAX are parked (file and window released) until their first item's turn
+ * comes: windows cost half a megabyte each, and a year of day files is read one after the other
+ * anyway. */
 enum { SET_MAX = 65536, OPEN_MAX = 64 };
 
 struct member {
@@ -248,7 +249,9 @@ enum err_code recording_set_next(struct recording_set *s, struct recording_item 
         }
     }
     s->current = at;
-    *ret = m->item;
+    memcpy(ret, &m->item, offsetof(struct recording_item, trade));
+    if (ret->kind == RECORDING_TRADE) ret->trade = m->item.trade;
+    if (ret->kind == RECORDING_CANDLE) ret->candle = m->item.candle;
     *ret_member = at;
     if (m->code != ERR_OK && e) *e = m->err;
     return m->code;

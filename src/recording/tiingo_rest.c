@@ -1,5 +1,6 @@
-/* Tiingo's REST answers as files: the array of /tiingo/crypto (metadata), /tiingo/crypto/top or /tiingo/crypto/prices, told
- * apart by the members of the first ticker. One REST item; the bars' frequency is their smallest distance.
+/* Tiingo's REST answers as files: the array of /tiingo/crypto (metadata), /tiingo/crypto/top or
+ * /tiingo/crypto/prices, told apart by the members of the first ticker. One REST item; the bars'
+ * frequency is their smallest distance.
  */
 #include "recording/json.h"
 #include "recording/reader.h"

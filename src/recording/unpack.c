@@ -67,7 +67,8 @@ static enum err_code inflate_open(struct unpack *u, int window, struct err *e)
     return inflateInit2(&u->flate, window) == Z_OK ? ERR_OK : ERR(e, ERR_FULL, "zlib: no memory");
 }
 
-/* ---- zip: the first file in it, read from front to back, so that a cut one gives what is there ---- */
+/* ---- zip: the first file in it, read from front to back, so that a cut one gives what is there
+ * ---- */
 
 /* Reads the first local header; what it names is what is unpacked. */
 static enum err_code zip_open(struct unpack *u, struct err *e)

@@ -1,5 +1,6 @@
-/* VCR cassettes (YAML) as tiingo-python keeps them: interactions of request.uri and response.body.string become REST items.
- * The cassette has no receive time: its "Date" header is that of the recording's server, in seconds, and is not used.
+/* VCR cassettes (YAML) as tiingo-python keeps them: interactions of request.uri and
+ * response.body.string become REST items. The cassette has no receive time: its "Date" header is
+ * that of the recording's server, in seconds, and is not used.
  */
 #include "recording/reader.h"
 

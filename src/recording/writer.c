@@ -176,8 +176,8 @@ struct retention {
     int64_t before_ns;
 };
 
-/* A segment is as old as its name says. It goes when the next one begins before the limit too, which its own end is not
- * later than: so nothing younger than the retention is removed. */
+/* A segment is as old as its name says. It goes when the next one begins before the limit too,
+ * which its own end is not later than: so nothing younger than the retention is removed. */
 static enum err_code remove_old(void *ctx, const char *name, bool is_folder, struct err *e)
 {
     struct retention *x = ctx;

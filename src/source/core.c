@@ -126,15 +126,16 @@ static enum err_code dead(struct absorb *a, enum dead_reason reason, int stream,
     return core_dead_letter(a->c, a->in, &d, &a->payload, e);
 }
 
-/* The batch ran full in the middle of a frame that exceeds an empty one: the only case in which a frame is split. */
+/* The batch ran full in the middle of a frame that exceeds an empty one: the only case in which a
+ * frame is split. */
 static enum err_code next_batch(struct core *c, struct err *e)
 {
     TRY(core_push(c, e));
     return core_room(c, 0, 0, e);
 }
 
-/* Room for one more trade must be there BEFORE the deduplication takes it in: its state would else be pushed ahead of the
- * trade, which a crash would then lose. */
+/* Room for one more trade must be there BEFORE the deduplication takes it in: its state would else
+ * be pushed ahead of the trade, which a crash would then lose. */
 static enum err_code trade_room(struct core *c, const struct trade *t, struct err *e)
 {
     const struct batch *b = c->batch;
@@ -211,7 +212,8 @@ static enum err_code take_trade(struct absorb *a, struct trade *t, struct err *e
     enum dedup_result seen = dedup_trade(c->dedup, n->number, consecutive, t);
     if (c->skip) return ERR_OK;
     if (seen == DEDUP_NEW) return keep_trade(a, t, e);
-    /* A conflict is dropped like any duplicate and counted with them; its other content is kept as a dead letter. */
+    /* A conflict is dropped like any duplicate and counted with them; its other content is kept as
+     * a dead letter. */
     c->batch->duplicates++;
     CORE_COUNT(c, duplicates, 1);
     return seen == DEDUP_CONFLICT ? conflict(a, t, e) : ERR_OK;

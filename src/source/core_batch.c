@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Text of events takes at most this part of a batch's arena; the rest is for positions and the deduplication's state, which
- * must go with them. */
+/* Text of events takes at most this part of a batch's arena; the rest is for positions and the
+ * deduplication's state, which must go with them. */
 enum { TEXT_PART = 2, WAIT_MS = 100 };
 
 static enum err_code take_batch(struct core *c, struct err *e)

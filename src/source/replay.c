@@ -1,12 +1,14 @@
 /* Replay: recordings, merged by their receive times, through the same core as live frames.
  *
- * Resuming  a recording's position is the number of items wholly covered by durable batches. Items up to it are walked over:
- *           decoded to rebuild sessions, symbols and the window of id-less keys, and nothing else (core_skip). A recording
- *           that was read to its end is not even opened again, unless its venue gives no consecutive ids: then it may
- *           overlap with one that is not finished, whose duplicates are known by the window alone.
- * Exactness nothing of the result depends on where a run was interrupted: positions move with the batch that holds the
- *           events, gaps are looked for by the receipt clock, and the last recording counts as finished only in the batch
- *           behind the gaps of the end.
+ * Resuming  a recording's position is the number of items wholly covered by durable batches. Items
+ *           up to it are walked over: decoded to rebuild sessions, symbols and the window of
+ *           id-less keys, and nothing else (core_skip). A recording that was read to its end is not
+ *           even opened again, unless its venue gives no consecutive ids: then it may overlap with
+ *           one that is not finished, whose duplicates are known by the window alone.
+ * Exactness nothing of the result depends on where a run was interrupted: positions move with the
+ * batch that holds the
+ *           events, gaps are looked for by the receipt clock, and the last recording counts as
+ *           finished only in the batch behind the gaps of the end.
  */
 #include "source/core.h"
 
@@ -192,7 +194,8 @@ static struct core_connection *find_connection(struct source_replay *s, size_t m
     return made;
 }
 
-/* Connection of an item; NULL where no venue of ours can read it. Most items follow one of the same connection. */
+/* Connection of an item; NULL where no venue of ours can read it. Most items follow one of the same
+ * connection. */
 static struct core_connection *connection_of(struct source_replay *s, size_t member,
                                              const struct recording_item *item)
 {
@@ -221,7 +224,8 @@ static struct str path_of(struct str url)
     return url;
 }
 
-/* Once for each recording a dead letter tells that nothing of it is understood; the rest is counted. */
+/* Once for each recording a dead letter tells that nothing of it is understood; the rest is
+ * counted. */
 static enum err_code no_decoder(struct source_replay *s, size_t member, const struct core_input *in,
                                 const struct recording_item *item, struct err *e)
 {

@@ -1,5 +1,6 @@
-/* Any bytes as a recording: every reader, every unpacker. The first byte picks the file's name (some formats read symbol and
- * timeframe from it) and --venue; the rest is the file. Reading ends, items are bounded, padding is zero. */
+/* Any bytes as a recording: every reader, every unpacker. The first byte picks the file's name
+ * (some formats read symbol and timeframe from it) and --venue; the rest is the file. Reading ends,
+ * items are bounded, padding is zero. */
 #include "recording/reader.h"
 
 static const char *const names[] = {

@@ -1,4 +1,5 @@
-/* Cut, damaged and foreign files: what can be read is read, what cannot is said with its place and bytes. */
+/* Cut, damaged and foreign files: what can be read is read, what cannot is said with its place and
+ * bytes. */
 #include "recording_help.h"
 
 #include <zlib.h>
@@ -45,7 +46,8 @@ static void test_cut_line(void **state)
     assert_int_equal(t.damaged, 1);
     assert_non_null(strstr(t.last_damage, "K.ws.1.0: line 4"));
     assert_int_equal(t.damaged_bytes, strlen("nonsense"));
-    /* Cut anywhere in the last frame: two frames and one damaged place with the bytes that are there. */
+    /* Cut anywhere in the last frame: two frames and one damaged place with the bytes that are
+     * there. */
     for (size_t cut = 1; cut < strlen("1618678132.7: {\"c\":3}"); cut++) {
         tally_bytes("K.ws.1.0", (struct str){frames, sizeof frames - 1 - cut}, "", &t);
         assert_int_equal(t.kind[RECORDING_FRAME], 2);
@@ -69,7 +71,8 @@ static size_t gzip(struct str from, char *to, size_t size)
     return n;
 }
 
-/* With a checksum, as the zstd program writes it: without one an altered digit is an altered digit. */
+/* With a checksum, as the zstd program writes it: without one an altered digit is an altered digit.
+ * */
 static size_t zstd(struct str from, char *to, size_t size)
 {
     ZSTD_CCtx *c = ZSTD_createCCtx();
@@ -144,7 +147,8 @@ static void test_damaged_packed(void **state)
             tally_bytes("a", (struct str){packed, cut}, "", &t);
             assert_int_equal(t.damaged, 1);
             assert_non_null(strstr(t.last_damage, "cut"));
-            /* Not more than one zstd block (128 KiB) is lost in front of the cut; gzip gives all. */
+            /* Not more than one zstd block (128 KiB) is lost in front of the cut; gzip gives all.
+             * */
             int64_t least = (int64_t)LINES * part / 8 - (way ? 3000 : 100);
             assert_true(t.kind[RECORDING_FRAME] >= least);
             assert_true(t.kind[RECORDING_FRAME] >= before);
@@ -160,7 +164,8 @@ static void test_damaged_packed(void **state)
     free((void *)(uintptr_t)lines.p);
 }
 
-/* Real files, cut in the middle: never more than one damaged place, all before it as in the whole file. */
+/* Real files, cut in the middle: never more than one damaged place, all before it as in the whole
+ * file. */
 static void test_cut_real_files(void **state)
 {
     (void)state;

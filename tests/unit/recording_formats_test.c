@@ -1,4 +1,5 @@
-/* Every file of the catalogue that holds our venues: as many items as its tables say, of the right venue. */
+/* Every file of the catalogue that holds our venues: as many items as its tables say, of the right
+ * venue. */
 #include "recording_help.h"
 
 struct expected {
@@ -170,7 +171,8 @@ static void test_known_values(void **state)
     recording_close(r);
 }
 
-/* Numbers of a recorded REST answer are not printed anew: what the venue wrote is what is decoded. */
+/* Numbers of a recorded REST answer are not printed anew: what the venue wrote is what is decoded.
+ * */
 static void test_rest_bytes(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* What the tests of recording/ and source/ share: where the real recordings are, temporary files, random bytes. */
+/* What the tests of recording/ and source/ share: where the real recordings are, temporary files,
+ * random bytes. */
 #ifndef TICKLAKE_TESTS_RECORDING_HELP_H
 #define TICKLAKE_TESTS_RECORDING_HELP_H
 

@@ -96,7 +96,8 @@ static void skipped(void *ctx, const char *path, const char *why)
     skipped_count++;
 }
 
-/* Files without times go one after the other, in the order given; the same recording twice counts once. */
+/* Files without times go one after the other, in the order given; the same recording twice counts
+ * once. */
 static void test_without_times(void **state)
 {
     (void)state;

@@ -48,7 +48,8 @@ static void add_frame(struct market *m, struct buf *b)
     }
 }
 
-/* Several collectors of the same market: each saw some of the same trades, so that most are there more than once. */
+/* Several collectors of the same market: each saw some of the same trades, so that most are there
+ * more than once. */
 static void write_market(uint64_t seed, const char *paths[GENERATED], int frames)
 {
     struct market m = {.seed = seed, .id = 1000, .quote_id = 1, .ns = INT64_C(1723161254000000000)};

@@ -1,4 +1,5 @@
-/* A pipeline for tests of the source: what is pushed becomes lines of text, and the state that a store would keep. */
+/* A pipeline for tests of the source: what is pushed becomes lines of text, and the state that a
+ * store would keep. */
 #ifndef TICKLAKE_TESTS_SOURCE_SINK_H
 #define TICKLAKE_TESTS_SOURCE_SINK_H
 
@@ -236,7 +237,8 @@ static inline struct source_options sink_options(struct sink *k)
     };
 }
 
-/* As the store would give it at the next start. `open` has room for the gaps that are still open. */
+/* As the store would give it at the next start. `open` has room for the gaps that are still open.
+ * */
 static inline struct source_past sink_past(const struct sink *k, struct gap open[SINK_STATES_MAX])
 {
     struct source_past p = {
