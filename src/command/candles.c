@@ -130,8 +130,8 @@ static enum err_code read_rows(struct invocation *inv, struct local *l, struct r
     int tf = timeframe_of_text(str_of(option_text(inv, "timeframe", "1m")));
     if (!venue || !symbol) return ERR(e, ERR_USAGE, "--venue and --symbol are needed");
     if (tf < 0) return ERR(e, ERR_USAGE, "--timeframe: expected 1s 1m 5m 15m 1h 4h or 1d");
-    TRY(lake_scan_candles(l->lake, str_of(venue), str_of(symbol), (enum timeframe)tf, 0,
-                          INT64_MAX, collect, r, e));
+    TRY(lake_scan_candles(l->lake, str_of(venue), str_of(symbol), (enum timeframe)tf, 0, INT64_MAX,
+                          collect, r, e));
     if (r->count == 0)
         return ERR(e, ERR_NOT_FOUND, "no %s candles of %s %s in this lake",
                    timeframe_text((enum timeframe)tf), venue, symbol);

@@ -1,7 +1,7 @@
 /* validate: the settings, the data folder and the venues, tried without running. */
+#include "command/instruments.h"
 #include "command/local.h"
 #include "io/file.h"
-#include "io/http.h"
 #include "source/source.h"
 #include "venue/venue.h"
 
@@ -11,6 +11,7 @@
 
 static const struct option options[] = {
     {"offline", NULL, "do not ask the venues"},
+    {"keys", NULL, "only print all settings, as the table of docs/settings.md"},
     {NULL, NULL, NULL},
 };
 
@@ -83,27 +84,6 @@ static void each_instrument(void *ctx, const struct instrument *i)
         if (str_eq(s->v->symbols.items[k], i->symbol)) s->found[k] = true;
 }
 
-static enum err_code ask(const struct config_venue *v, const struct venue *venue,
-                         struct symbol_check *s, struct err *e)
-{
-    struct venue_request request;
-    for (int page = 0; venue->instruments_request(page, str_of(v->token), &request); page++) {
-        struct buf body;
-        buf_init(&body, 64 << 20);
-        enum err_code code =
-            http_get_venue(v->rest_url ? v->rest_url : venue->rest_url, &request, &body, e);
-        if (code == ERR_OK && !buf_room(&body, VENUE_PADDING))
-            code = ERR(e, ERR_FULL, "answer too big");
-        if (code == ERR_OK) {
-            memset(body.data + body.len, 0, VENUE_PADDING);
-            code = venue->instruments_answer((char *)body.data, body.len, each_instrument, s, e);
-        }
-        buf_free(&body);
-        TRY(code);
-    }
-    return ERR_OK;
-}
-
 static void check_venue(struct finding *f, const struct config_venue *v)
 {
     const struct venue *venue = venue_by_name(str_of(v->name));
@@ -124,7 +104,7 @@ static void check_venue(struct finding *f, const struct config_venue *v)
     struct err e = {0};
     struct symbol_check s = {.v = v, .found = calloc(v->symbols.count + 1, sizeof(bool))};
     CHECK(s.found != NULL);
-    enum err_code code = ask(v, venue, &s, &e);
+    enum err_code code = instruments_fetch(f->inv->config, venue, each_instrument, &s, &e);
     snprintf(text, sizeof text, "answers; %lld instruments", (long long)s.count);
     tell(f, code == ERR_OK, what, code == ERR_OK ? text : e.text, code);
     for (size_t k = 0; k < v->symbols.count && code == ERR_OK; k++) {
@@ -142,6 +122,11 @@ static int validate(struct invocation *inv)
     struct finding f = {.inv = inv};
     const struct config *c = inv->config;
     buf_init(&f.out, 16 << 20);
+    if (option_given(inv, "keys")) {
+        config_markdown(&f.out);
+        print_out(&f.out);
+        return 0;
+    }
     tell(&f, true, "settings", c->path ? c->path : "built-in defaults, environment and flags",
          ERR_OK);
     check_folder(&f);

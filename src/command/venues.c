@@ -1,6 +1,6 @@
 /* venues and symbols: what the program knows of the venues, and of their instruments. */
+#include "command/instruments.h"
 #include "command/local.h"
-#include "io/http.h"
 #include "venue/venue.h"
 
 #include <stdio.h>
@@ -90,36 +90,6 @@ static void each_symbol(void *ctx, const struct instrument *i)
     l->count++;
 }
 
-static const struct config_venue *configured(const struct config *c, const char *name)
-{
-    for (size_t i = 0; i < c->venue_count; i++)
-        if (strcmp(c->venues[i].name, name) == 0) return &c->venues[i];
-    return NULL;
-}
-
-static enum err_code fetch(const struct invocation *inv, const struct venue *v,
-                           struct symbol_list *l, struct err *e)
-{
-    const struct config_venue *cv = configured(inv->config, v->name);
-    const char *base = cv && cv->rest_url ? cv->rest_url : v->rest_url;
-    struct str token = str_of(cv ? cv->token : NULL);
-    struct venue_request request;
-    for (int page = 0; v->instruments_request(page, token, &request); page++) {
-        struct buf body;
-        buf_init(&body, 64 << 20);
-        enum err_code code = http_get_venue(base, &request, &body, e);
-        if (code == ERR_OK && !buf_room(&body, VENUE_PADDING))
-            code = ERR(e, ERR_FULL, "answer too big");
-        if (code == ERR_OK) {
-            memset(body.data + body.len, 0, VENUE_PADDING);
-            code = v->instruments_answer((char *)body.data, body.len, each_symbol, l, e);
-        }
-        buf_free(&body);
-        if (code != ERR_OK) return err_prefix(e, "instruments of %s: ", v->name);
-    }
-    return ERR_OK;
-}
-
 static int symbols(struct invocation *inv)
 {
     struct err e = {0};
@@ -135,7 +105,7 @@ static int symbols(struct invocation *inv)
     struct symbol_list l = {.inv = inv};
     buf_init(&l.out, 64 << 20);
     table_begin(&l.table, 3);
-    enum err_code code = fetch(inv, v, &l, &e);
+    enum err_code code = instruments_fetch(inv->config, v, each_symbol, &l, &e);
     if (code == ERR_OK && inv->json) buf_add_cstr(&l.out, l.count ? "]\n" : "[]\n");
     if (code == ERR_OK && !inv->json) {
         table_print(&l.table, &l.out);

@@ -14,13 +14,14 @@ struct serve_options {
     const char *bind; /* "127.0.0.1:7070"; port 0: any free */
     const char *token;
     void (*metrics)(void *ctx, struct buf *out);
-    bool (*live)(void *ctx, struct buf *why);  /* false: 503 with the reason */
+    bool (*live)(void *ctx, struct buf *why); /* false: 503 with the reason */
     bool (*ready)(void *ctx, struct buf *why);
     void (*status)(void *ctx, struct buf *json);
     void *ctx;
 };
 struct serve;
-enum err_code serve_start(const struct serve_options *o, struct serve **ret, struct err *e) MUST_USE;
+enum err_code serve_start(const struct serve_options *o, struct serve **ret,
+                          struct err *e) MUST_USE;
 int serve_port(const struct serve *s);
 /* To every /live client: one JSON text; dropped (and counted, and told to the client) for one that is slow. Any thread. */
 void serve_publish(struct serve *s, struct str json);

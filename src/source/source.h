@@ -32,7 +32,8 @@ struct source_past {
     const struct gap *open_gaps;
     size_t open_gap_count;
     int64_t next_gap_id;
-    int64_t last_received_ns; /* of the newest durable event: where an outage began; TIME_ABSENT at first start */
+    int64_t
+        last_received_ns; /* of the newest durable event: where an outage began; TIME_ABSENT at first start */
     const struct instrument *instruments;
     size_t instrument_count;
 };
@@ -45,10 +46,10 @@ struct source_options {
     /* For connections made, lost, refused; for the log of run/. May be NULL. */
     void (*notice)(void *ctx, const char *venue, const char *what, const char *detail);
     void *notice_ctx;
-    int32_t batch_ms;         /* a batch is pushed at this age */
-    int64_t gap_grace_ns;     /* a hole of ids is a gap only after so long (by the receipt clock) */
-    int64_t future_limit_ns;  /* venue time further ahead of the receipt: dead letter */
-    uint8_t origin;           /* LIVE, REPLAYED, SIMULATED */
+    int32_t batch_ms;        /* a batch is pushed at this age */
+    int64_t gap_grace_ns;    /* a hole of ids is a gap only after so long (by the receipt clock) */
+    int64_t future_limit_ns; /* venue time further ahead of the receipt: dead letter */
+    uint8_t origin;          /* LIVE, REPLAYED, SIMULATED */
 };
 
 struct source_venue { /* one configured venue */
@@ -57,7 +58,7 @@ struct source_venue { /* one configured venue */
     struct str token;
     const struct str *symbols; /* normalised, or "*" */
     size_t symbol_count;
-    uint32_t streams;          /* bits of enum stream */
+    uint32_t streams; /* bits of enum stream */
 };
 
 struct source_live_options {
@@ -74,8 +75,10 @@ struct source_live;
 enum err_code source_live_open(const struct source_options *o, const struct source_live_options *l,
                                const struct source_past *past, struct source_live **ret,
                                struct err *e) MUST_USE;
-enum err_code source_live_run(struct source_live *s, struct err *e) MUST_USE; /* until source_live_stop */
-void source_live_stop(struct source_live *s); /* drains what was received, pushes it, run() returns ERR_OK */
+enum err_code source_live_run(struct source_live *s,
+                              struct err *e) MUST_USE; /* until source_live_stop */
+void source_live_stop(
+    struct source_live *s); /* drains what was received, pushes it, run() returns ERR_OK */
 void source_live_stats(const struct source_live *s, struct source_stats *ret);
 struct source_live *source_live_close(struct source_live *s);
 
@@ -83,12 +86,14 @@ struct source_replay_options {
     const char *const *paths;
     size_t path_count;
     struct str venue_hint;
-    double speed; /* 0: as fast as it goes; 1: in real time by receive times. A ratio, no data. inexact: pacing only */
+    double
+        speed; /* 0: as fast as it goes; 1: in real time by receive times. A ratio, no data. inexact: pacing only */
     void (*progress)(void *ctx, uint64_t done_bytes, uint64_t all_bytes, int64_t trades);
     void *progress_ctx;
 };
 struct source_replay;
-enum err_code source_replay_open(const struct source_options *o, const struct source_replay_options *r,
+enum err_code source_replay_open(const struct source_options *o,
+                                 const struct source_replay_options *r,
                                  const struct source_past *past, struct source_replay **ret,
                                  struct err *e) MUST_USE;
 /* Until the end of the recordings (ERR_OK) or source_replay_stop (ERR_STOPPED). Damaged places are dead letters, are
