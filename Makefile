@@ -90,10 +90,11 @@ UNIT_PROGRAMS  := $(call program,$(UNIT))
 SLOW_PROGRAMS  := $(call program,$(SLOW))
 FUZZ_PROGRAMS  := $(call program,$(FUZZERS))
 BENCH_PROGRAMS := $(call program,$(BENCHES))
+TOOL_PROGRAMS  := $(call program,$(sort $(wildcard tests/tools/*.c)))
 
 .PHONY: all lib help setup demo unit slow check static format check-format \
     check-layers check-source check-headers sanitize tsan fuzz fuzz-corpus fuzz-programs test bench \
-    bench-programs install clean need-libraries need-cmocka FORCE
+    bench-programs tools install clean need-libraries need-cmocka FORCE
 
 all: $B/ticklake ## build/ticklake, the one binary
 lib: $(LIBRARY) ## build/libticklake.a, everything but main.c
@@ -149,6 +150,8 @@ $B/tests/%_test: $B/obj/tests/%_test.o $(call object,$(HELPERS)) $(LIBRARY) | ne
 $B/tests/%_fuzz: $B/obj/tests/%_fuzz.o $(LIBRARY)
 	@mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 $B/bench/%: $B/obj/bench/%.o $(LIBRARY)
+	@mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+$B/tests/tools/%: $B/obj/tests/tools/%.o $(LIBRARY)
 	@mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 .PRECIOUS: $B/obj/%.o
 
@@ -213,6 +216,7 @@ bench: ## the table of bench/RESULTS.md
 	@$(MAKE) all bench-programs
 	@if [ -x bench/run ]; then eval "$$(scripts/setup env)" && bench/run; else echo "no bench/run yet"; fi
 bench-programs: $(BENCH_PROGRAMS)
+tools: $(TOOL_PROGRAMS) ## what the Python tests drive: tests/tools/*.c
 
 install: all ## PREFIX=/usr/local DESTDIR=
 	@install -D -m 755 $B/ticklake $(DESTDIR)$(PREFIX)/bin/ticklake

@@ -50,7 +50,7 @@ static void take_global(struct invocation *inv, struct globals *g, int index, co
     case 2: g->sets[g->set_count++] = value; break;
     case 3: inv->json = true; break;
     case 4: g->help = true; break;
-    default: CHECK(!"a global option");
+    default: check_failed(__FILE__, __LINE__, "a global option");
     }
 }
 

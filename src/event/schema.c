@@ -59,6 +59,5 @@ int table_column(const struct table *t, const char *name)
 {
     for (int i = 0; i < t->column_count; i++)
         if (strcmp(t->columns[i].name, name) == 0) return i;
-    CHECK(!"a column of that name");
-    return -1;
+    check_failed(__FILE__, __LINE__, "a column of that name");
 }
