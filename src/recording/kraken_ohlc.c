@@ -114,8 +114,11 @@ static enum err_code fill(const struct kraken_ohlc *k, yyjson_val *row, struct r
 static enum err_code next_item(struct recording *r, struct recording_item *ret, struct err *e)
 {
     struct kraken_ohlc *k = r->state;
-    yyjson_val *row = yyjson_arr_iter_next(&k->iter);
-    if (!row || seconds(row) > k->last_s) return ERR_NOT_FOUND;
+    yyjson_val *row;
+    do {
+        row = yyjson_arr_iter_next(&k->iter);
+    } while (row && seconds(row) > k->last_s);
+    if (!row) return ERR_NOT_FOUND;
     enum err_code code = fill(k, row, ret);
     if (code == ERR_OK) return ERR_OK;
     return ERR(e, code, "%s: row %zu: expected [time,open,high,low,close,vwap,volume,count]",

@@ -182,7 +182,11 @@ static enum err_code unpark(struct recording *r, struct err *e)
 static enum err_code next_of_format(struct recording *r, struct recording_item *ret, struct err *e)
 {
     if (r->ended) return ERR_NOT_FOUND;
-    if (!r->broken) return r->format->next(r, ret, e);
+    if (!r->broken) {
+        enum err_code code = r->format->next(r, ret, e);
+        r->ended = code == ERR_NOT_FOUND;
+        return code;
+    }
     r->ended = true;
     if (e) *e = r->why;
     return r->why.code;
