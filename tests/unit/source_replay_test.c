@@ -6,7 +6,23 @@ enum { GENERATED = 4 };
 struct market {
     uint64_t seed;
     int64_t id, quote_id, ns;
+    bool without_ids; /* Tiingo's frames instead of Binance's */
 };
+
+/* Prints that repeat within a second: identical ones on one connection are different trades, those
+ * of another are the same. */
+static void add_print(struct market *m, struct buf *b)
+{
+    m->ns += (int64_t)(random_next(&m->seed) % (uint64_t)(300 * NS_PER_MS));
+    char when[TIME_TEXT_MAX];
+    time_format(time_floor(m->ns, NS_PER_S), when);
+    buf_addf(
+        b,
+        "%lld {\"service\":\"crypto_data\",\"messageType\":\"A\",\"data\":[\"T\",\"btcusd\",\"%s\","
+        "\"kraken\",%llu.5,100.%llu]}\n",
+        (long long)m->ns, when, (unsigned long long)(random_next(&m->seed) % 2),
+        (unsigned long long)(1 + random_next(&m->seed) % 2));
+}
 
 static void add_frame(struct market *m, struct buf *b)
 {
@@ -50,16 +66,23 @@ static void add_frame(struct market *m, struct buf *b)
 
 /* Several collectors of the same market: each saw some of the same trades, so that most are there
  * more than once. */
-static void write_market(uint64_t seed, const char *paths[GENERATED], int frames)
+static void write_market(uint64_t seed, bool without_ids, const char *paths[GENERATED], int frames)
 {
-    struct market m = {.seed = seed, .id = 1000, .quote_id = 1, .ns = INT64_C(1723161254000000000)};
+    struct market m = {.seed = seed,
+                       .id = 1000,
+                       .quote_id = 1,
+                       .ns = INT64_C(1723161254000000000),
+                       .without_ids = without_ids};
     struct buf b[GENERATED], one;
     struct err e = {0};
     for (int f = 0; f < GENERATED; f++) buf_init(&b[f], 64 << 20);
     buf_init(&one, 1 << 20);
     for (int i = 0; i < frames; i++) {
         buf_reset(&one);
-        add_frame(&m, &one);
+        if (m.without_ids)
+            add_print(&m, &one);
+        else
+            add_frame(&m, &one);
         for (int f = 0; f < GENERATED; f++)
             if (i < 20 || random_next(&m.seed) % 3 == 0) buf_add_str(&b[f], buf_str(&one));
     }
@@ -87,7 +110,7 @@ static void test_cuts_do_not_matter(void **state)
     (void)state;
     const char *paths[GENERATED];
     struct sink small, large;
-    write_market(3, paths, 2000);
+    write_market(3, false, paths, 2000);
     sink_init(&small, 7, 1 << 20);
     sink_init(&large, 5000, 16 << 20);
     assert_int_equal(sink_replay(&small, paths, GENERATED, "binance", NULL), ERR_OK);
@@ -107,14 +130,16 @@ static void test_interrupted_anywhere(void **state)
     const char *paths[GENERATED];
     uint64_t seed = 11;
     for (int round = 0; round < 6; round++) {
-        write_market((uint64_t)round + 20, paths, 1200);
+        bool without_ids = round >= 3;
+        const char *hint = without_ids ? "tiingo" : "binance";
+        write_market((uint64_t)round + 20, without_ids, paths, 1200);
         struct sink whole, broken;
         sink_init(&whole, 40, 1 << 20);
-        assert_int_equal(sink_replay(&whole, paths, GENERATED, "binance", NULL), ERR_OK);
+        assert_int_equal(sink_replay(&whole, paths, GENERATED, hint, NULL), ERR_OK);
         sink_init(&broken, 40, 1 << 20);
         for (int tries = 0;; tries++) {
             broken.fail_at = broken.batches + 1 + (int64_t)(random_next(&seed) % 9);
-            enum err_code code = sink_replay(&broken, paths, GENERATED, "binance", NULL);
+            enum err_code code = sink_replay(&broken, paths, GENERATED, hint, NULL);
             if (code == ERR_OK) break;
             assert_int_equal(code, ERR_DISK);
             assert_true(tries < 10000);
@@ -125,9 +150,10 @@ static void test_interrupted_anywhere(void **state)
         /* Once more: nothing happens. */
         int64_t events = broken.events;
         struct source_stats stats;
-        assert_int_equal(sink_replay(&broken, paths, GENERATED, "binance", &stats), ERR_OK);
+        assert_int_equal(sink_replay(&broken, paths, GENERATED, hint, &stats), ERR_OK);
         assert_int_equal(broken.events, events);
         assert_int_equal(stats.frames, 0);
+        assert_true(str_contains(buf_str(&whole.lines), without_ids ? "#1 " : "gap "));
         sink_free(&whole);
         sink_free(&broken);
     }
@@ -241,7 +267,7 @@ static void test_stop(void **state)
     struct sink k, whole;
     struct source_replay *s;
     struct err e = {0};
-    write_market(9, paths, 500);
+    write_market(9, false, paths, 500);
     sink_init(&k, 30, 1 << 20);
     sink_init(&whole, 30, 1 << 20);
     struct source_options o = sink_options(&k);
