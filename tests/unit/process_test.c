@@ -27,6 +27,7 @@ struct script {
     int state_count;
 };
 
+static void note(struct script *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void note(struct script *s, const char *format, ...)
 {
     va_list ap;
