@@ -147,8 +147,8 @@ struct candle {
     uint8_t timeframe;                /* enum timeframe */
     bool complete;                    /* false where an open gap overlaps it */
     bool has_quote_volume, has_taker; /* taker volumes are unknown as soon as one side is unknown */
-    bool has_base_volume;             /* venue candles may lack it; ours where it outgrows 38 digits */
-    bool has_vwap;                    /* ours only; not where the base volume is zero */
+    bool has_base_volume; /* venue candles may lack it; ours where it outgrows 38 digits */
+    bool has_vwap;        /* ours only; not where the base volume is zero */
     bool replaces; /* a row of this key may already be in the lake: delete it in the same commit */
     bool has_ids;  /* first and last trade id are numbers, else the texts below */
     int64_t open_time_ns;

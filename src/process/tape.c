@@ -5,9 +5,11 @@
 
 void tape_init(struct tape *t, struct str name)
 {
-    *t = (struct tape){
-        .name = name, .series = SERIES_NONE, .stream = NO_STREAM, .watermark_ns = TIME_NEVER,
-        .received_ns = TIME_NEVER};
+    *t = (struct tape){.name = name,
+                       .series = SERIES_NONE,
+                       .stream = NO_STREAM,
+                       .watermark_ns = TIME_NEVER,
+                       .received_ns = TIME_NEVER};
     for (int i = 0; i < ROLLUPS; i++) t->early_ns[i] = TIME_NEVER;
     window_init(&t->minute, 0, 0, 0);
     gaps_init(&t->gaps);
