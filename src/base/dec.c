@@ -77,6 +77,7 @@ static void take_digit(struct token *t, unsigned digit, int max, int *zeros)
 static enum err_code scan(struct str s, int max, struct token *t)
 {
     *t = (struct token){0};
+    if (s.n == 0) return ERR_PARSE;
     const char *p = s.p, *end = s.p + s.n;
     if (p < end && (*p == '-' || *p == '+')) t->negative = *p++ == '-';
     bool dot = false, any = false;
