@@ -27,8 +27,9 @@ bool instruments_give(struct instruments *in, struct instrument *i,
     const struct str given[3] = {parts->base, parts->quote, i->settle};
     struct str *upper[3] = {&i->base, &i->quote, &i->settle};
     if (i->venue_symbol.n == 0 || i->venue_symbol.n >= NAMES_TEXT_MAX) return false;
+    if (!names_is_clean(i->venue_symbol)) return false;
     for (size_t k = 0; k < 3; k++) {
-        if (given[k].n >= NAMES_TEXT_MAX) return false;
+        if (given[k].n >= NAMES_TEXT_MAX || !names_is_clean(given[k])) return false;
         names_upper(given[k], texts[k]);
         *upper[k] = (struct str){texts[k], given[k].n};
     }
@@ -38,7 +39,7 @@ bool instruments_give(struct instruments *in, struct instrument *i,
     if (!names_compose(&all, i->settle, symbol, sizeof symbol)) return false;
     i->venue = str_of(in->venue->name);
     i->symbol = str_of(symbol);
-    if (i->status.n > NAMES_TEXT_MAX) i->status.n = NAMES_TEXT_MAX;
+    if (i->status.n > NAMES_TEXT_MAX || !names_is_clean(i->status)) i->status = STR("");
     in->each(in->ctx, i);
     return true;
 }

@@ -204,8 +204,7 @@ static size_t sequence_length(struct str s)
     return overlong || surrogate || past_end ? 0 : n;
 }
 
-/* Text that every reader of the lake takes: UTF-8 without control characters. A request's path may hold anything. */
-static bool is_clean(struct str s)
+bool names_is_clean(struct str s)
 {
     while (s.n) {
         size_t n = sequence_length(s);
@@ -233,7 +232,7 @@ static struct str guess_symbol(struct venue_names *n, struct str venue_symbol, c
 
 static uint32_t find_series(struct venue_names *n, struct str venue_symbol, struct str exchange)
 {
-    if (!is_clean(venue_symbol) || !is_clean(exchange)) return SERIES_NONE;
+    if (!names_is_clean(venue_symbol) || !names_is_clean(exchange)) return SERIES_NONE;
     char text[NAMES_TEXT_MAX];
     uint32_t at = map_get(&n->by_venue_symbol, venue_symbol);
     struct str symbol =

@@ -16,6 +16,8 @@ bool names_split(const char *quote_currencies, struct str venue_symbol,
 /* Splits at the one separator in it: certain, no guess. */
 bool names_split_at(struct str venue_symbol, char separator,
                     struct venue_symbol_parts *ret) MUST_USE;
+/* Text that every reader of the lake takes: UTF-8 without control characters. A request's path may hold anything. */
+bool names_is_clean(struct str s);
 void names_upper(struct str s, char *text); /* text has room for s.n */
 void names_lower(struct str s, char *text);
 

@@ -156,17 +156,33 @@ static void quote_row(struct venue_session *s, yyjson_val *row, struct str ticke
     reading_end(&r);
 }
 
+static void quote_rows(struct venue_session *s, yyjson_val *rows, struct str ticker, bool composite,
+                       struct decoded *out)
+{
+    size_t i, n;
+    yyjson_val *row;
+    if (!yyjson_is_arr(rows)) return;
+    yyjson_arr_foreach(rows, i, n, row) quote_row(s, row, ticker, composite, out);
+}
+
 static void top(struct venue_session *s, yyjson_val *entry, struct str ticker, struct decoded *out)
 {
-    size_t i, n, k, rows;
-    yyjson_val *key, *list, *row;
-    yyjson_val *book = yyjson_obj_get(entry, "topOfBookData");
+    quote_rows(s, yyjson_obj_get(entry, "topOfBookData"), ticker, true, out);
     yyjson_val *exchanges = yyjson_obj_get(entry, "exchangeData");
-    yyjson_arr_foreach(book, i, n, row) quote_row(s, row, ticker, true, out);
-    yyjson_obj_foreach(exchanges, i, n, key, list)
-    {
-        yyjson_arr_foreach(list, k, rows, row) quote_row(s, row, ticker, false, out);
-    }
+    size_t i, n;
+    yyjson_val *key, *rows;
+    if (!yyjson_is_obj(exchanges)) return;
+    yyjson_obj_foreach(exchanges, i, n, key, rows) quote_rows(s, rows, ticker, false, out);
+}
+
+static void bars_of(struct venue_session *s, yyjson_val *entry, struct str ticker, int timeframe,
+                    struct decoded *out)
+{
+    yyjson_val *rows = yyjson_obj_get(entry, "priceData");
+    size_t i, n;
+    yyjson_val *row;
+    if (!yyjson_is_arr(rows)) return;
+    yyjson_arr_foreach(rows, i, n, row) bar(s, row, ticker, timeframe, out);
 }
 
 void tiingo_decode_rest(struct venue_session *s, struct str path, char *body, size_t len,
@@ -196,14 +212,15 @@ void tiingo_decode_rest(struct venue_session *s, struct str path, char *body, si
     } else if (bars && timeframe < 0) {
         rest_refuse_width(out, STR(""), width);
     } else {
-        size_t i, n, k, rows;
-        yyjson_val *entry, *row;
+        size_t i, n;
+        yyjson_val *entry;
         yyjson_arr_foreach(root, i, n, entry)
         {
             struct str ticker = json_string(yyjson_obj_get(entry, "ticker"));
-            if (tops) top(s, entry, ticker, out);
-            yyjson_val *data = bars ? yyjson_obj_get(entry, "priceData") : NULL;
-            yyjson_arr_foreach(data, k, rows, row) bar(s, row, ticker, timeframe, out);
+            if (tops)
+                top(s, entry, ticker, out);
+            else
+                bars_of(s, entry, ticker, timeframe, out);
         }
     }
 }
