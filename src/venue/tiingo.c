@@ -192,6 +192,7 @@ const struct venue venue_tiingo = {
     .default_tape = STREAM_TRADE,
     .pure_trade_candle = false,
     .needs_token = true,
+    .subscribes_all = true,
     .keep_alive = KEEP_ALIVE_SERVER_PINGS,
     .silence_ms = 65000, /* two heartbeats of 30 s missed */
     /* A second subscribe frame needs the id of the first one's answer: all tickers go into the first. */
