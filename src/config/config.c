@@ -213,7 +213,7 @@ void config_unknown(struct config *c, const char *where, struct str section, str
         config_error(c, where, "unknown key %.*s%s%.*s; did you mean %s?", STR_ARG(section), dot,
                      STR_ARG(key), full_name(best, name));
     else
-        config_error(c, where, "unknown key %.*s%s%.*s; docs/operating.md lists all keys",
+        config_error(c, where, "unknown key %.*s%s%.*s; docs/settings.md lists all keys",
                      STR_ARG(section), dot, STR_ARG(key));
 }
 

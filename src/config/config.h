@@ -6,7 +6,7 @@
  * Secrets   `token` values come from ${NAME}, the environment or token_file; they are never printed or logged.
  *           ${NAME} and ${NAME:-default} are expanded in text values after parsing, so a value cannot inject YAML.
  * Calls     config_new -> config_load(file or NULL) -> config_set for each --set -> config_finish -> use -> config_free.
- * Table     config_keys() is also what `ticklake run --help`, docs/operating.md and `validate --json` print.
+ * Table     config_keys() is also what `ticklake validate --keys` prints; docs/settings.md is that text.
  */
 #ifndef TICKLAKE_CONFIG_CONFIG_H
 #define TICKLAKE_CONFIG_CONFIG_H
@@ -85,6 +85,7 @@ struct config_key {
     const char *help;
 };
 const struct config_key *config_keys(size_t *ret_count);
+void config_markdown(struct buf *out); /* docs/settings.md */
 
 struct config *config_new(void); /* with the defaults */
 struct config *config_free(struct config *c);

@@ -242,8 +242,7 @@ enum err_code config_load(struct config *c, const char *path, struct err *e)
         config_replace_text(&c->path, str_of(path));
         read_document(c, path, buf_str(&b));
     } else {
-        err_prefix(e, "--config: ");
-        code = ERR_CONFIG;
+        code = ERR(e, ERR_CONFIG, "--config: %s", e->text);
     }
     buf_free(&b);
     return code;
