@@ -1,16 +1,32 @@
 """What the end-to-end tests share: the binary, the recordings, and other people's readers of a lake."""
 import decimal
+import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
 
+import derived
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get('TICKLAKE', ROOT / 'build' / 'ticklake'))
 SAMPLES = ROOT / 'samples'
+TABLES = ('trades', 'quotes', 'candles', 'venue_candles', 'gaps', 'instruments', 'dead_letters')
+# What two runs of the same input may differ in: when a row was written. Nothing else, not even the sequence.
+LEFT_OUT = {'candles': {'updated_at'}}
+SHARED_MEMORY = pathlib.Path('/dev/shm')
+SHARED_MEMORY_LEAST = 2 << 30
 decimal.getcontext().prec = 80  # sums are exact, never rounded
+
+
+def pytest_configure(config):
+    """Data folders in memory where there is room: hundreds of commits are synced, and a killed process needs no disk for it."""
+    if 'PYTEST_DEBUG_TEMPROOT' not in os.environ and SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK):
+        if shutil.disk_usage(SHARED_MEMORY).free >= SHARED_MEMORY_LEAST:
+            os.environ['PYTEST_DEBUG_TEMPROOT'] = str(SHARED_MEMORY)
 
 
 def find_recordings():
@@ -51,6 +67,17 @@ class Ticklake:
         assert done.returncode == check, done.stdout + done.stderr
         return json.loads(done.stdout)
 
+    def hashes(self):
+        """Every file of the folder but the lock, which a command may take."""
+        return {str(p.relative_to(self.data)): hashlib.sha256(p.read_bytes()).hexdigest()
+                for p in sorted(self.data.rglob('*')) if p.is_file() and p.name != 'lock'}
+
+    def differences(self):
+        """What verify finds, and the exit code of 1 that goes with it."""
+        told = self.verify(check=1)
+        assert not told['equal'] and told['differences']
+        return told['differences']
+
     # --- other people's readers ---
 
     def catalog(self):
@@ -64,12 +91,29 @@ class Ticklake:
     def rows(self, name, columns=('*',)):
         return self.table(name).scan(selected_fields=columns).to_arrow().to_pylist()
 
+    def everything(self):
+        """All rows of all tables in a defined order, without the columns of LEFT_OUT."""
+        out, catalog = {}, self.catalog()
+        for name in TABLES:
+            rows = catalog.load_table(f'market.{name}').scan().to_arrow()
+            rows = rows.select([c for c in rows.column_names if c not in LEFT_OUT.get(name, ())])
+            out[name] = rows.sort_by([(c, 'ascending') for c in rows.column_names]).combine_chunks()
+        return out
+
     def duckdb(self, sql):
         """Runs sql in DuckDB, with {trades} and so on standing for iceberg_scan of the newest metadata."""
         con = duckdb_connection()
         names = {n: f"iceberg_scan('{self.table(n).metadata_location}')" for n in
-                 ('trades', 'quotes', 'candles', 'venue_candles', 'gaps', 'instruments', 'dead_letters') if '{' + n + '}' in sql}
+                 TABLES if '{' + n + '}' in sql}
         return con.execute(sql.format(**names)).fetchall()
+
+
+def assert_same_rows(ours, expected):
+    for name in TABLES:
+        assert ours[name].column_names == expected[name].column_names
+        assert ours[name].num_rows == expected[name].num_rows, f'{name}: number of rows'
+        for column in ours[name].column_names:
+            assert ours[name][column].equals(expected[name][column]), f'{name}.{column}'
 
 
 def duckdb_connection():
@@ -92,3 +136,10 @@ def ticklake(tmp_path):
 @pytest.fixture(scope='session')
 def new_ticklake(tmp_path_factory):
     return lambda name: Ticklake(tmp_path_factory.mktemp(name) / 'data')
+
+
+@pytest.fixture(scope='session')
+def worse(recordings, tmp_path_factory):
+    """A real recording with gaps, late trades, duplicates, swaps and spoilt frames, and what must come of it."""
+    path = tmp_path_factory.mktemp('worse') / 'btcusdt_worse.gz'
+    return derived.derive(recordings / 'hftbacktest/binance-spot/btcusdt_20240808.gz', path, seed=1)
