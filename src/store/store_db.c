@@ -31,6 +31,7 @@ static enum err_code code_of(int sqlite_code)
     case SQLITE_SCHEMA:
     case SQLITE_FORMAT:
     case SQLITE_CONSTRAINT: /* a sequence that is there already: the mark and the rows disagree */
+    case SQLITE_ERROR:      /* our statements are fixed, so the schema or the header is not ours */
         return ERR_CORRUPT;
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return ERR_IN_USE;
