@@ -86,8 +86,9 @@ static enum err_code failed(struct lake *l, int rc, struct err *e)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_MISMATCH:
-        return ERR(e, ERR_CORRUPT, "%s: %s; `ticklake recover` sets it aside", l->catalog_path,
-                   text);
+        return ERR(e, ERR_CORRUPT,
+                   "%s: %s; nothing was overwritten: set the file aside and restore a backup",
+                   l->catalog_path, text);
     default: return ERR(e, ERR_DISK, "%s: %s", l->catalog_path, text);
     }
 }

@@ -180,9 +180,7 @@ static void fill_candles(struct lake *l, struct lake_row_set *s, const struct la
         lake_set_decimal(s, CANDLES_taker_buy_base_volume, at, c->has_taker, c->taker_buy_base);
         lake_set_decimal(s, CANDLES_taker_buy_quote_volume, at, c->has_taker && c->has_quote_volume,
                          c->taker_buy_quote);
-        /* Without volume there is nothing to weigh by. */
-        bool weighed = c->has_quote_volume && c->has_base_volume && c->base_volume > 0;
-        lake_set_decimal(s, CANDLES_vwap, at, weighed, c->vwap);
+        lake_set_decimal(s, CANDLES_vwap, at, c->has_vwap, c->vwap);
         lake_set_text(s, CANDLES_first_trade_id, at,
                       candle_id(c, &room, c->first_id, c->first_id_text));
         lake_set_text(s, CANDLES_last_trade_id, at,

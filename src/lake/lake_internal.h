@@ -17,7 +17,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
-#define LAKE_NEVER() check_failed(__FILE__, __LINE__, "a place that is never reached")
+#define LAKE_NEVER()   check_failed(__FILE__, __LINE__, "a place that is never reached")
 #define LAKE_NAMESPACE "market"
 #define LAKE_CATALOG   "ticklake"
 

@@ -29,6 +29,9 @@ enum {
     F_DAY = 1000
 };
 
+/* Of one file; more is damage, and sums of them must not overflow. */
+#define ROWS_MAX (INT64_C(1) << 42)
+
 static void put_longs(struct buf *b, const struct lake_longs *v, bool keyed)
 {
     avro_put_null_or(b, v->present);
@@ -232,7 +235,8 @@ static enum err_code get_file(const struct avro_value *f, struct arena *a, struc
     n->rows = number(avro_field(f, F_ROWS), -1);
     n->bytes = number(avro_field(f, F_BYTES), -1);
     if (!file || file->kind != AVRO_BYTES || !format || format->kind != AVRO_BYTES || n->rows < 0 ||
-        n->bytes < 0 || n->content < LAKE_DATA || n->content > LAKE_EQUALITY)
+        n->bytes < 0 || n->rows > ROWS_MAX || n->bytes > ROWS_MAX || n->content < LAKE_DATA ||
+        n->content > LAKE_EQUALITY)
         return ERR(e, ERR_CORRUPT, "manifest %s: an entry lacks its path, rows or size", path);
     n->path = file->bytes;
     n->format = format->bytes;

@@ -158,8 +158,10 @@ static enum err_code parse_root(struct lake_table *t, yyjson_val *root, struct e
         return ERR(e, ERR_CORRUPT, "%s: no location of a usable length", t->metadata_location);
     t->last_sequence_number = number(root, "last-sequence-number", -1);
     t->last_updated_ms = number(root, "last-updated-ms", -1);
-    if (t->last_sequence_number < 0 || t->last_updated_ms < 0)
-        return ERR(e, ERR_CORRUPT, "%s: last-sequence-number or last-updated-ms is missing",
+    if (t->last_sequence_number < 0 || t->last_updated_ms < 0 ||
+        t->last_sequence_number > INT64_MAX / 2)
+        return ERR(e, ERR_CORRUPT,
+                   "%s: last-sequence-number or last-updated-ms is missing or absurd",
                    t->metadata_location);
     TRY(parse_layout(t, root, e));
     return parse_snapshot(t, root, e);

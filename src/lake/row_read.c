@@ -171,7 +171,8 @@ enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r,
     c->has_quote_volume = wide(r, CANDLES_quote_volume, row, &c->quote_volume);
     c->has_taker = wide(r, CANDLES_taker_buy_base_volume, row, &c->taker_buy_base);
     if (!wide(r, CANDLES_taker_buy_quote_volume, row, &c->taker_buy_quote)) c->taker_buy_quote = 0;
-    if (!wide(r, CANDLES_vwap, row, &c->vwap)) c->vwap = 0;
+    c->has_vwap = wide(r, CANDLES_vwap, row, &c->vwap);
+    if (!c->has_vwap) c->vwap = 0;
     c->trade_count = r->chunks[CANDLES_trade_count].longs[row];
     read_ids(r, row, c);
     c->revision = r->chunks[CANDLES_revision].longs[row];

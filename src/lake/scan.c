@@ -89,11 +89,20 @@ static enum err_code scan_files(struct scan *s, struct err *e)
     return ERR_OK;
 }
 
+/* A row of another writer with values that we do not know is passed over, and counted. */
+static enum err_code pass_over(struct lake *l, const struct lake_file_reader *r, enum err_code code)
+{
+    if (code == ERR_OK || !r->f->foreign || code == ERR_DISK) return code;
+    atomic_fetch_add(&l->stats.unreadable, 1);
+    return ERR_NOT_FOUND;
+}
+
 static enum err_code scan_trade(struct scan *s, const struct lake_file_reader *r, size_t row,
                                 struct err *e)
 {
     struct trade t;
-    TRY(lake_read_trade(s->l, r, row, &s->names, &t, e));
+    enum err_code code = pass_over(s->l, r, lake_read_trade(s->l, r, row, &s->names, &t, e));
+    if (code != ERR_OK) return code == ERR_NOT_FOUND ? ERR_OK : code;
     int64_t time = t.venue_time_ns != TIME_ABSENT ? t.venue_time_ns : t.received_ns;
     if (time < s->from_ns || time >= s->to_ns) return ERR_OK;
     return s->each_trade(s->ctx, &t, e);
@@ -124,7 +133,8 @@ static enum err_code scan_candle(struct scan *s, const struct lake_file_reader *
     if (s->timeframe != TIMEFRAME_MAX &&
         !str_is(r->chunks[CANDLES_timeframe].strings[row], timeframe_text(s->timeframe)))
         return ERR_OK;
-    TRY(lake_read_candle(s->l, r, row, &s->names, &c, e));
+    enum err_code code = pass_over(s->l, r, lake_read_candle(s->l, r, row, &s->names, &c, e));
+    if (code != ERR_OK) return code == ERR_NOT_FOUND ? ERR_OK : code;
     if (c.open_time_ns < s->from_ns || c.open_time_ns >= s->to_ns) return ERR_OK;
     return s->each_candle(s->ctx, &c, e);
 }
@@ -148,31 +158,50 @@ enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str sym
     return scan_files(&s, e);
 }
 
+struct all_candles {
+    struct lake *l;
+    enum err_code (*each)(void *ctx, const struct candle *c, const char *path, struct err *e);
+    void *ctx;
+    struct lake_names names;
+};
+
+static enum err_code candles_of_group(struct all_candles *a, struct lake_file_reader *r,
+                                      struct err *e)
+{
+    TRY(lake_reader_load(r, UINT32_MAX, e));
+    for (size_t i = 0; i < (size_t)r->rows; i++) {
+        struct candle c;
+        if (lake_live_is_deleted(r->f, r->base + (int64_t)i)) continue;
+        enum err_code code = pass_over(a->l, r, lake_read_candle(a->l, r, i, &a->names, &c, e));
+        if (code == ERR_NOT_FOUND) continue;
+        TRY(code);
+        TRY(a->each(a->ctx, &c, r->path, e));
+    }
+    return ERR_OK;
+}
+
+/* Files of other writers are read too: one of theirs may be our rows, rewritten. */
 enum err_code lake_each_candle(struct lake *l,
                                enum err_code (*each)(void *ctx, const struct candle *c,
                                                      const char *path, struct err *e),
                                void *ctx, struct err *e)
 {
     struct lake_table *t = &l->tables[TABLE_CANDLES];
-    struct lake_names names = {0};
+    struct all_candles a = {.l = l, .each = each, .ctx = ctx};
     bool moved;
     TRY(lake_table_refresh(l, t, &moved, e));
     for (size_t f = 0; f < t->file_count; f++) {
         struct lake_file_reader r;
-        if (t->files[f].content != LAKE_DATA || t->files[f].foreign) continue;
-        TRY(lake_reader_open(&r, t->t, &t->files[f], e));
-        enum err_code code = ERR_OK;
-        while (code == ERR_OK && lake_reader_next(&r)) {
-            code = lake_reader_load(&r, UINT32_MAX, e);
-            for (size_t i = 0; code == ERR_OK && i < (size_t)r.rows; i++) {
-                struct candle c;
-                if (lake_live_is_deleted(r.f, r.base + (int64_t)i)) continue;
-                code = lake_read_candle(l, &r, i, &names, &c, e);
-                if (code == ERR_OK) code = each(ctx, &c, r.path, e);
-            }
+        if (t->files[f].content != LAKE_DATA) continue;
+        enum err_code code = lake_reader_open(&r, t->t, &t->files[f], e);
+        if (code == ERR_OK) {
+            while (code == ERR_OK && lake_reader_next(&r)) code = candles_of_group(&a, &r, e);
+            lake_reader_close(&r);
         }
-        lake_reader_close(&r);
-        TRY(code);
+        if (code == ERR_NOT_FOUND && t->files[f].foreign)
+            atomic_fetch_add(&l->stats.unreadable, 1);
+        else
+            TRY(code);
     }
     return ERR_OK;
 }

@@ -114,6 +114,22 @@ static enum err_code create(struct lake *l, struct lake_table *t, struct err *e)
     return lake_catalog_swap(l, t->t->name, NULL, location, &won, e);
 }
 
+/* A copy of a data folder points into the folder it was copied from, and its writer would take the files that the
+ * original wrote since for leftovers of crashes and remove them. */
+static enum err_code check_place(const struct lake *l, const struct lake_table *t, struct err *e)
+{
+    char path[PATH_LIMIT], expected[PATH_LIMIT];
+    TRY(lake_path_of(str_of(t->location), path, e));
+    int n =
+        snprintf(expected, sizeof expected, "%s/" LAKE_NAMESPACE "/%s", l->warehouse, t->t->name);
+    if (n > 0 && (size_t)n < sizeof expected && strcmp(path, expected) == 0) return ERR_OK;
+    return ERR(
+        e, ERR_CONFIG,
+        "%s: table %s lies in %s, expected %s: the data folder was copied or moved, and a lake "
+        "is bound to its path; put it back there",
+        l->catalog_path, t->t->name, path, expected);
+}
+
 enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e)
 {
     struct lake_table *t = &l->tables[id];
@@ -131,6 +147,7 @@ enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e)
         CHECK(t->metadata_location != NULL);
     }
     TRY(load_metadata(l, t, e));
+    TRY(check_place(l, t, e));
     if (!l->o.read_only) TRY(make_folders(t, e));
     t->hint_stale = true;
     if (!l->o.read_only) lake_table_hint(t);
