@@ -50,7 +50,6 @@ static enum err_code code_of(CURLcode code, const struct http_answer *a)
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT: return ERR_TIMEOUT;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_SSL_CACERT_BADFILE: return ERR_CONFIG;
     case CURLE_ABORTED_BY_CALLBACK: return ERR_STOPPED;
     default: return ERR_NETWORK;
@@ -85,6 +84,8 @@ enum err_code http_get(const struct http_request *r, struct http_answer *ret, st
 {
     char place[PLACE_MAX];
     place_of(r->url, place);
+    if (!str_starts(str_of(r->url), "http://") && !str_starts(str_of(r->url), "https://"))
+        return ERR(e, ERR_CONFIG, "GET %s: expected http:// or https://", place);
     pthread_once(&once, set_up);
     CURL *c = curl_easy_init();
     CHECK(c != NULL);

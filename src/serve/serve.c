@@ -1,344 +1,352 @@
-#include "serve/serve.h"
+#include "serve/serve_inner.h"
 
-#include "base/time.h"
+#include "io/clock.h"
 
-#include <libwebsockets.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    BODY_MAX = 16 << 20,
-    PIECE = 16 << 10,
-    QUEUE_MAX = 1 << 20, /* bytes a /live client may be behind */
-    LISTENERS_MAX = 64,
-    TOKEN_MAX = 256,
-};
+enum { PING_S = 15, NAME_MAX_BYTES = 256 };
 
-struct listener { /* one client of /live */
-    struct listener *next;
-    struct lws *wsi;
-    struct buf queue;
-    int64_t dropped; /* since the last time it was told */
-};
+/* ---- Who may ask ---- */
 
-struct answer {
-    struct buf body;
-    size_t at;
-    const char *type;
-    int status;
-};
-
-struct session { /* lws allocates and zeroes it for each connection */
-    struct answer *answer;
-    struct listener *listener;
-};
-
-struct serve {
-    struct serve_options options;
-    char host[128], token[TOKEN_MAX];
-    int port;
-    struct lws_context *context;
-    struct lws_vhost *vhost;
-    pthread_t thread;
-    bool running;
-    atomic_bool stopping;
-    pthread_mutex_t lock; /* listeners and their queues */
-    struct listener *listeners;
-    atomic_int listener_count;
-};
-
-/* --- answers --- */
-
-static bool health(struct serve *s, bool (*ask)(void *ctx, struct buf *why), struct answer *a)
+/* Takes as long for a wrong token as for the right one. */
+static bool same_secret(struct str a, struct str b)
 {
-    a->type = "text/plain";
-    bool good = ask(s->options.ctx, &a->body);
-    a->status = good ? 200 : 503;
-    if (good) buf_add_cstr(&a->body, "ok");
-    buf_add_byte(&a->body, '\n');
-    return true;
+    unsigned char differs = a.n != b.n;
+    for (size_t i = 0; i < a.n; i++) differs |= (unsigned char)(a.p[i] ^ (b.n ? b.p[i % b.n] : 1));
+    return !differs;
 }
 
-static bool fill(struct serve *s, struct str path, struct answer *a)
+static bool has_token(const struct serve *s, struct lws *wsi)
 {
-    a->status = 200;
-    if (str_is(path, "/livez")) return health(s, s->options.live, a);
-    if (str_is(path, "/readyz")) return health(s, s->options.ready, a);
-    if (str_is(path, "/metrics")) {
-        a->type = "text/plain; version=0.0.4";
-        s->options.metrics(s->options.ctx, &a->body);
+    char text[1024];
+    if (!s->token) return true;
+    struct str token = str_of(s->token);
+    int n = lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_HTTP_AUTHORIZATION);
+    if (n > 7 && memcmp(text, "Bearer ", 7) == 0 &&
+        same_secret((struct str){text + 7, (size_t)n - 7}, token))
         return true;
-    }
-    if (str_is(path, "/api/v1/status")) {
-        a->type = "application/json";
-        s->options.status(s->options.ctx, &a->body);
-        return true;
-    }
-    a->type = "text/plain";
-    a->status = 404;
-    buf_add_cstr(&a->body, "not here; there are /metrics /livez /readyz /api/v1/status /live\n");
-    return true;
+    const char *value = lws_get_urlarg_by_name(wsi, "token=", text, sizeof text);
+    return value && same_secret(str_of(value), token);
 }
 
-static void refuse(struct answer *a)
+/* A page of another origin that a browser was led to may not read us: on loopback there is no token to stop it, but its
+ * requests bear its own host name. */
+static bool names_us(const struct serve *s, struct lws *wsi)
 {
-    a->status = 401;
-    a->type = "text/plain";
-    buf_add_cstr(&a->body, "a token is needed: Authorization: Bearer TOKEN\n");
+    char host[NAME_MAX_BYTES];
+    if (s->token) return true;
+    int n = lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST);
+    if (n <= 0) return lws_hdr_total_length(wsi, WSI_TOKEN_HOST) == 0;
+    struct str h = {host, (size_t)n};
+    return str_starts(h, "localhost") || str_starts(h, "127.") || str_starts(h, "[::1]");
 }
 
-/* In a time that does not tell how much of it was right. */
-static bool same_token(const char *expected, const char *given)
-{
-    size_t n = strlen(expected), m = strlen(given);
-    unsigned difference = n != m;
-    for (size_t i = 0; i < m; i++)
-        difference |= (unsigned char)given[i] ^ (unsigned char)expected[n ? i % n : 0];
-    return difference == 0;
-}
+/* ---- Answers ---- */
 
-static bool is_allowed(const struct serve *s, struct lws *wsi)
+static int send_answer(struct lws *wsi, struct serve_client *c, int status, const char *type)
 {
-    char text[TOKEN_MAX + 16];
-    if (!s->token[0]) return true;
-    if (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_HTTP_AUTHORIZATION) > 0 &&
-        str_starts(str_of(text), "Bearer "))
-        return same_token(s->token, text + strlen("Bearer "));
-    const char *given = lws_get_urlarg_by_name(wsi, "token=", text, sizeof text);
-    return given && same_token(s->token, given);
-}
-
-static void drop_answer(struct session *session)
-{
-    if (!session || !session->answer) return;
-    buf_free(&session->answer->body);
-    free(session->answer);
-    session->answer = NULL;
-}
-
-static int send_headers(struct lws *wsi, int status, const char *type, lws_filepos_t length)
-{
-    uint8_t headers[LWS_PRE + 1024], *start = headers + LWS_PRE, *p = start;
-    uint8_t *end = headers + sizeof headers - 1;
-    if (lws_add_http_common_headers(wsi, (unsigned)status, type, length, &p, end) ||
-        lws_add_http_header_by_name(
-            wsi, (const uint8_t *)"cache-control:", (const uint8_t *)"no-store", 8, &p, end) ||
-        lws_finalize_write_http_header(wsi, start, &p, end))
+    unsigned char headers[LWS_PRE + 1024];
+    unsigned char *start = headers + LWS_PRE, *at = start, *end = headers + sizeof headers;
+    c->answer_at = 0;
+    if (lws_add_http_common_headers(wsi, (unsigned)status, type, c->answer.len, &at, end) ||
+        lws_add_http_header_by_name(wsi, (const unsigned char *)"cache-control:",
+                                    (const unsigned char *)"no-store", 8, &at, end) ||
+        (status == 401 &&
+         lws_add_http_header_by_name(wsi, (const unsigned char *)"www-authenticate:",
+                                     (const unsigned char *)"Bearer", 6, &at, end)) ||
+        lws_finalize_write_http_header(wsi, start, &at, end))
         return -1;
+    c->headers_sent = true;
     lws_callback_on_writable(wsi);
     return 0;
 }
 
-/* --- /live --- */
-
-static int begin_live(struct serve *s, struct lws *wsi, struct session *session)
+static int say(struct lws *wsi, struct serve_client *c, int status, const char *text)
 {
-    struct listener *l = calloc(1, sizeof *l);
-    CHECK(l != NULL);
-    l->wsi = wsi;
-    buf_init(&l->queue, QUEUE_MAX);
-    session->listener = l;
-    pthread_mutex_lock(&s->lock);
-    l->next = s->listeners;
-    s->listeners = l;
-    pthread_mutex_unlock(&s->lock);
-    atomic_fetch_add(&s->listener_count, 1);
-    lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0); /* it stays open */
-    return send_headers(wsi, 200, "text/event-stream", LWS_ILLEGAL_HTTP_CONTENT_LEN);
+    buf_reset(&c->answer);
+    buf_add_cstr(&c->answer, text);
+    return send_answer(wsi, c, status, "text/plain; charset=utf-8");
 }
 
-static void end_live(struct serve *s, struct session *session)
+static int health(struct lws *wsi, struct serve_client *c,
+                  bool (*check)(void *ctx, struct buf *why), void *ctx)
 {
-    struct listener *l = session ? session->listener : NULL;
-    if (!l) return;
+    buf_reset(&c->answer);
+    bool good = !check || check(ctx, &c->answer);
+    if (c->answer.len == 0) buf_add_cstr(&c->answer, good ? "ok" : "not ready");
+    buf_add_byte(&c->answer, '\n');
+    return send_answer(wsi, c, good ? 200 : 503, "text/plain; charset=utf-8");
+}
+
+static int filled(struct lws *wsi, struct serve_client *c, void (*fill)(void *ctx, struct buf *out),
+                  void *ctx, const char *type)
+{
+    if (!fill) return say(wsi, c, 404, "not served\n");
+    buf_reset(&c->answer);
+    fill(ctx, &c->answer);
+    if (c->answer.failed) return say(wsi, c, 500, "the answer is too long\n");
+    return send_answer(wsi, c, 200, type);
+}
+
+static int start_live(struct lws *wsi, struct serve_client *c)
+{
+    unsigned char headers[LWS_PRE + 512];
+    unsigned char *start = headers + LWS_PRE, *at = start, *end = headers + sizeof headers;
+    struct serve *s = c->serve;
+    if (atomic_load(&s->listeners) >= SERVE_LISTENERS_MAX)
+        return say(wsi, c, 503, "too many listeners\n");
+    if (lws_add_http_common_headers(wsi, 200, "text/event-stream", LWS_ILLEGAL_HTTP_CONTENT_LEN,
+                                    &at, end) ||
+        lws_add_http_header_by_name(wsi, (const unsigned char *)"cache-control:",
+                                    (const unsigned char *)"no-store", 8, &at, end) ||
+        lws_finalize_write_http_header(wsi, start, &at, end))
+        return -1;
+    c->headers_sent = true;
+    lws_http_mark_sse(wsi);
     pthread_mutex_lock(&s->lock);
-    for (struct listener **p = &s->listeners; *p; p = &(*p)->next) {
-        if (*p != l) continue;
-        *p = l->next;
+    c->live = true;
+    buf_add_cstr(&c->events, ": ticklake\n\n");
+    pthread_mutex_unlock(&s->lock);
+    atomic_fetch_add(&s->listeners, 1);
+    lws_set_timer_usecs(wsi, PING_S * LWS_USEC_PER_SEC);
+    lws_callback_on_writable(wsi);
+    return 0;
+}
+
+static int on_request(struct lws *wsi, struct serve_client *c, struct str path)
+{
+    const struct serve *s = c->serve;
+    const struct serve_options *o = &s->options;
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0)
+        return say(wsi, c, 405, "only GET is answered\n");
+    if (!names_us(s, wsi)) return say(wsi, c, 403, "this host name is not served\n");
+    if (str_is(path, "/livez")) return health(wsi, c, o->live, o->ctx);
+    if (str_is(path, "/readyz")) return health(wsi, c, o->ready, o->ctx);
+    if (!has_token(s, wsi)) return say(wsi, c, 401, "a token is needed\n");
+    if (str_is(path, "/metrics"))
+        return filled(wsi, c, o->metrics, o->ctx, "text/plain; version=0.0.4; charset=utf-8");
+    if (str_is(path, "/api/v1/status"))
+        return filled(wsi, c, o->status, o->ctx, "application/json");
+    if (str_is(path, "/live")) return start_live(wsi, c);
+    if (str_is(path, "/"))
+        return say(wsi, c, 200, "ticklake: /metrics /livez /readyz /api/v1/status /live\n");
+    return say(wsi, c, 404, "no such page\n");
+}
+
+/* ---- Writing ---- */
+
+static int write_answer(struct lws *wsi, struct serve_client *c)
+{
+    unsigned char piece[LWS_PRE + SERVE_PIECE];
+    size_t left = c->answer.len - c->answer_at, n = left < SERVE_PIECE ? left : SERVE_PIECE;
+    bool last = n == left;
+    if (n) memcpy(piece + LWS_PRE, c->answer.data + c->answer_at, n);
+    int written = lws_write(wsi, piece + LWS_PRE, n, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP);
+    if (written < (int)n) return -1;
+    c->answer_at += n;
+    if (!last) {
+        lws_callback_on_writable(wsi);
+        return 0;
+    }
+    c->headers_sent = false;
+    return lws_http_transaction_completed(wsi) ? -1 : 0;
+}
+
+static int write_events(struct lws *wsi, struct serve_client *c)
+{
+    unsigned char piece[LWS_PRE + SERVE_PIECE];
+    struct serve *s = c->serve;
+    pthread_mutex_lock(&s->lock);
+    size_t n = c->events.len < SERVE_PIECE ? c->events.len : SERVE_PIECE;
+    if (n) {
+        memcpy(piece + LWS_PRE, c->events.data, n);
+        c->events.len -= n;
+        memmove(c->events.data, c->events.data + n, c->events.len);
+    }
+    bool more = c->events.len > 0;
+    pthread_mutex_unlock(&s->lock);
+    if (n && lws_write(wsi, piece + LWS_PRE, n, LWS_WRITE_HTTP) < (int)n) return -1;
+    if (more) lws_callback_on_writable(wsi);
+    return 0;
+}
+
+/* ---- Clients ---- */
+
+static struct serve_client *new_client(struct serve *s, struct lws *wsi)
+{
+    struct serve_client *c = calloc(1, sizeof *c);
+    CHECK(c != NULL);
+    c->serve = s;
+    c->wsi = wsi;
+    buf_init(&c->answer, SERVE_ANSWER_MAX);
+    buf_init(&c->events, SERVE_QUEUE_MAX + 256);
+    pthread_mutex_lock(&s->lock);
+    c->next = s->clients;
+    s->clients = c;
+    pthread_mutex_unlock(&s->lock);
+    return c;
+}
+
+static void free_client(struct serve *s, struct serve_client *c)
+{
+    pthread_mutex_lock(&s->lock);
+    for (struct serve_client **at = &s->clients; *at; at = &(*at)->next) {
+        if (*at != c) continue;
+        *at = c->next;
         break;
     }
     pthread_mutex_unlock(&s->lock);
-    atomic_fetch_sub(&s->listener_count, 1);
-    buf_free(&l->queue);
-    free(l);
-    session->listener = NULL;
-}
-
-static int write_live(struct serve *s, struct listener *l)
-{
-    struct buf piece;
-    buf_init(&piece, LWS_PRE + QUEUE_MAX + 128);
-    if (!buf_room(&piece, LWS_PRE)) return -1;
-    memset(piece.data, 0, LWS_PRE);
-    piece.len = LWS_PRE;
-    pthread_mutex_lock(&s->lock);
-    buf_add_str(&piece, buf_str(&l->queue));
-    buf_reset(&l->queue);
-    if (l->dropped) buf_addf(&piece, "event: dropped\ndata: %lld\n\n", (long long)l->dropped);
-    l->dropped = 0;
-    pthread_mutex_unlock(&s->lock);
-    int code = 0;
-    size_t n = piece.len - LWS_PRE;
-    if (n && lws_write(l->wsi, piece.data + LWS_PRE, n, LWS_WRITE_HTTP) < 0) code = -1;
-    buf_free(&piece);
-    return code;
-}
-
-void serve_publish(struct serve *s, struct str json)
-{
-    pthread_mutex_lock(&s->lock);
-    for (struct listener *l = s->listeners; l; l = l->next) {
-        if (l->queue.len + json.n + 16 > QUEUE_MAX) {
-            l->dropped++;
-            continue;
-        }
-        buf_add_cstr(&l->queue, "data: ");
-        buf_add_str(&l->queue, json);
-        buf_add_cstr(&l->queue, "\n\n");
-    }
-    pthread_mutex_unlock(&s->lock);
-    lws_cancel_service(s->context); /* the one call that other threads may make */
-}
-
-bool serve_has_listeners(const struct serve *s)
-{
-    return atomic_load(&((struct serve *)(uintptr_t)s)->listener_count) > 0;
-}
-
-/* --- the protocol callback --- */
-
-static int begin(struct serve *s, struct lws *wsi, struct session *session, struct str path)
-{
-    drop_answer(session);
-    bool allowed = is_allowed(s, wsi);
-    if (allowed && str_is(path, "/live") && atomic_load(&s->listener_count) < LISTENERS_MAX)
-        return begin_live(s, wsi, session);
-    struct answer *a = calloc(1, sizeof *a);
-    CHECK(a != NULL);
-    buf_init(&a->body, BODY_MAX);
-    session->answer = a;
-    if (allowed)
-        fill(s, path, a);
-    else
-        refuse(a);
-    return send_headers(wsi, a->status, a->type, a->body.len);
-}
-
-static int write_answer(struct lws *wsi, struct session *session)
-{
-    struct answer *a = session->answer;
-    uint8_t piece[LWS_PRE + PIECE];
-    if (!a) return -1;
-    size_t left = a->body.len - a->at, n = left < PIECE ? left : PIECE;
-    if (n) memcpy(piece + LWS_PRE, a->body.data + a->at, n);
-    a->at += n;
-    bool last = a->at == a->body.len;
-    if (lws_write(wsi, piece + LWS_PRE, n, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
-        return -1;
-    if (last) return lws_http_transaction_completed(wsi) ? -1 : 0;
-    lws_callback_on_writable(wsi);
-    return 0;
+    if (c->live) atomic_fetch_sub(&s->listeners, 1);
+    buf_free(&c->answer);
+    buf_free(&c->events);
+    free(c);
 }
 
 static void wake_listeners(struct serve *s)
 {
     pthread_mutex_lock(&s->lock);
-    for (struct listener *l = s->listeners; l; l = l->next)
-        if (l->queue.len || l->dropped) lws_callback_on_writable(l->wsi);
+    for (struct serve_client *c = s->clients; c; c = c->next)
+        if (c->live && c->events.len > 0) lws_callback_on_writable(c->wsi);
     pthread_mutex_unlock(&s->lock);
 }
 
-static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                    size_t len)
+static int serve_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                          size_t len)
 {
-    struct session *session = user;
+    struct serve_client **slot = user;
     struct serve *s = lws_context_user(lws_get_context(wsi));
     switch (reason) {
-    case LWS_CALLBACK_HTTP: return begin(s, wsi, session, (struct str){in, len});
+    case LWS_CALLBACK_HTTP:
+        if (!*slot) *slot = new_client(s, wsi);
+        return on_request(wsi, *slot, (struct str){in, len});
     case LWS_CALLBACK_HTTP_WRITEABLE:
-        return session->listener ? write_live(s, session->listener) : write_answer(wsi, session);
+        if (!slot || !*slot || !(*slot)->headers_sent) return 0;
+        return (*slot)->live ? write_events(wsi, *slot) : write_answer(wsi, *slot);
+    case LWS_CALLBACK_TIMER:
+        if (!slot || !*slot || !(*slot)->live) return 0;
+        pthread_mutex_lock(&s->lock);
+        if ((*slot)->events.len == 0) buf_add_cstr(&(*slot)->events, ": alive\n\n");
+        pthread_mutex_unlock(&s->lock);
+        lws_set_timer_usecs(wsi, PING_S * LWS_USEC_PER_SEC);
+        lws_callback_on_writable(wsi);
+        return 0;
+    case LWS_CALLBACK_HTTP_DROP_PROTOCOL: /* between two requests of a connection */
     case LWS_CALLBACK_CLOSED_HTTP:
-    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-        drop_answer(session);
-        end_live(s, session);
-        break;
-    case LWS_CALLBACK_EVENT_WAIT_CANCELLED: wake_listeners(s); break;
-    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: return -1; /* no WebSocket here */
-    default: break;
+    case LWS_CALLBACK_WSI_DESTROY:
+        if (!slot || !*slot) return 0;
+        free_client(s, *slot);
+        *slot = NULL;
+        return 0;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED: wake_listeners(s); return 0;
+    default: return lws_callback_http_dummy(wsi, reason, user, in, len);
     }
-    return 0;
 }
 
-static const struct lws_protocols protocols[] = {
-    {.name = "ticklake-serve",
-     .callback = callback,
-     .per_session_data_size = sizeof(struct session)},
-    {0},
-};
+/* ---- Any thread ---- */
 
-/* --- start and stop --- */
-
-static bool is_loopback(const char *host)
+/* A client that does not keep up loses events, and is told how many. */
+static void queue_event(struct serve_client *c, struct str json)
 {
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           strncmp(host, "127.", 4) == 0;
+    if (c->events.len + json.n + 64 > SERVE_QUEUE_MAX) {
+        c->dropped++;
+        return;
+    }
+    if (c->dropped) {
+        buf_addf(&c->events, "event: dropped\ndata: {\"dropped\":%llu}\n\n",
+                 (unsigned long long)c->dropped);
+        c->dropped = 0;
+    }
+    buf_add_cstr(&c->events, "data: ");
+    buf_add_str(&c->events, json);
+    buf_add_cstr(&c->events, "\n\n");
 }
 
-static enum err_code read_bind(struct serve *s, struct err *e)
+void serve_publish(struct serve *s, struct str json)
 {
-    struct str bind = str_of(s->options.bind);
-    size_t colon = bind.n;
-    while (colon > 0 && bind.p[colon - 1] != ':') colon--;
-    int64_t port = -1;
-    struct str host = {bind.p, colon ? colon - 1 : 0};
+    if (!serve_has_listeners(s) || memchr(json.p, '\n', json.n)) return;
+    pthread_mutex_lock(&s->lock);
+    for (struct serve_client *c = s->clients; c; c = c->next)
+        if (c->live) queue_event(c, json);
+    pthread_mutex_unlock(&s->lock);
+    lws_cancel_service(s->context);
+}
+
+bool serve_has_listeners(const struct serve *s)
+{
+    return atomic_load_explicit(&s->listeners, memory_order_relaxed) > 0;
+}
+
+int serve_port(const struct serve *s) { return s->port; }
+
+/* ---- Start and stop ---- */
+
+static enum err_code bad_bind(const char *bind_text, struct err *e)
+{
+    return ERR(e, ERR_CONFIG, "serve.bind: %s: expected ADDRESS:PORT, for example 127.0.0.1:7070",
+               bind_text);
+}
+
+static enum err_code parse_bind(struct serve *s, const char *text, struct err *e)
+{
+    const char *colon = strrchr(text, ':');
+    int64_t port;
+    if (!colon || str_to_i64(str_of(colon + 1), &port) != ERR_OK || port < 0 || port > 65535)
+        return bad_bind(text, e);
+    struct str host = {text, (size_t)(colon - text)};
     if (host.n > 2 && host.p[0] == '[') host = (struct str){host.p + 1, host.n - 2};
-    if (host.n == 0 || !str_copy(s->host, sizeof s->host, host) ||
-        str_to_i64((struct str){bind.p + colon, bind.n - colon}, &port) != ERR_OK || port < 0 ||
-        port > 65535)
+    if (!str_copy(s->address, sizeof s->address, host)) return bad_bind(text, e);
+    if (str_is(host, "localhost")) str_copy(s->address, sizeof s->address, STR("127.0.0.1"));
+    unsigned char bytes[16];
+    bool v6 = inet_pton(AF_INET6, s->address, bytes) == 1;
+    if (!v6 && inet_pton(AF_INET, s->address, bytes) != 1) return bad_bind(text, e);
+    static const unsigned char loopback6[16] = {[15] = 1};
+    bool loopback = v6 ? memcmp(bytes, loopback6, 16) == 0 : bytes[0] == 127;
+    if (!loopback && !s->token)
         return ERR(e, ERR_CONFIG,
-                   "serve.bind: expected ADDRESS:PORT, as 127.0.0.1:7070, got \"%s\"",
-                   s->options.bind);
+                   "serve.bind: %s can be reached from other machines: set serve.token, or bind "
+                   "127.0.0.1",
+                   text);
     s->port = (int)port;
-    if (s->options.token && !str_copy(s->token, sizeof s->token, str_of(s->options.token)))
-        return ERR(e, ERR_CONFIG, "serve.token: longer than %d bytes", TOKEN_MAX - 1);
-    if (!is_loopback(s->host) && !s->token[0])
-        return ERR(e, ERR_CONFIG,
-                   "serve.bind: %s is no loopback address: set serve.token or serve.token_file, or "
-                   "bind to 127.0.0.1",
-                   s->options.bind);
     return ERR_OK;
 }
 
-static void *service(void *ctx)
+static void *run(void *arg)
 {
-    struct serve *s = ctx;
-    while (!atomic_load(&s->stopping)) lws_service(s->context, 0);
+    struct serve *s = arg;
+    while (!atomic_load(&s->stop)) lws_service(s->context, 0);
     return NULL;
 }
 
-static enum err_code open_port(struct serve *s, struct err *e)
+static enum err_code listen_on(struct serve *s, struct err *e)
 {
-    lws_set_log_level(0, NULL); /* what matters comes back as errors */
-    struct lws_context_creation_info info = {
+    static const struct lws_protocols protocols[] = {
+        {.name = "http",
+         .callback = serve_callback,
+         .per_session_data_size = sizeof(struct serve_client *)},
+        {.name = NULL}};
+    lws_set_log_level(0, NULL);
+    struct lws_context_creation_info i = {
         .port = s->port,
-        .iface = strcmp(s->host, "localhost") == 0 ? "127.0.0.1" : s->host,
+        .iface = s->address,
         .protocols = protocols,
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
+                   LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE,
+        .vhost_name = "serve",
+        .server_string = "ticklake",
+        .keepalive_timeout = 30,
+        .pt_serv_buf_size = SERVE_PIECE,
         .user = s,
-        .max_http_header_data = 8192,
-        .keepalive_timeout = 60,
     };
-    s->context = lws_create_context(&info);
-    if (s->context) s->vhost = lws_create_vhost(s->context, &info);
-    int port = s->vhost ? lws_get_vhost_listen_port(s->vhost) : 0;
-    if (port <= 0)
+    s->context = lws_create_context(&i);
+    struct lws_vhost *vhost = s->context ? lws_create_vhost(s->context, &i) : NULL;
+    if (!vhost)
         return ERR(e, ERR_UNAVAILABLE,
-                   "%s port %d cannot be bound: is another ticklake running? serve.bind chooses "
-                   "another port, "
-                   "serve.enabled=false does without",
-                   s->host, s->port);
-    s->port = port;
+                   "serve.bind: cannot listen on %s port %d: is it taken? choose another "
+                   "(serve.bind), or serve.enabled=false",
+                   s->address, s->port);
+    s->port = lws_get_vhost_listen_port(vhost);
     return ERR_OK;
 }
 
@@ -348,31 +356,35 @@ enum err_code serve_start(const struct serve_options *o, struct serve **ret, str
     CHECK(s != NULL);
     s->options = *o;
     pthread_mutex_init(&s->lock, NULL);
-    enum err_code code = read_bind(s, e);
-    if (code == ERR_OK) code = open_port(s, e);
-    if (code == ERR_OK && pthread_create(&s->thread, NULL, service, s) != 0)
-        code = ERR(e, ERR_INTERNAL, "cannot start a thread; is the process limit reached?");
-    s->running = code == ERR_OK;
+    if (o->token && o->token[0]) {
+        s->token = strdup(o->token);
+        CHECK(s->token != NULL);
+    }
+    enum err_code code = parse_bind(s, o->bind, e);
+    if (code == ERR_OK) code = listen_on(s, e);
+    if (code == ERR_OK && pthread_create(&s->thread, NULL, run, s) != 0)
+        code = ERR(e, ERR_INTERNAL, "serve: cannot start a thread; is the process limit reached?");
     if (code != ERR_OK) {
         serve_stop(s);
         return code;
     }
+    s->running = true;
     *ret = s;
     return ERR_OK;
 }
 
-int serve_port(const struct serve *s) { return s->port; }
-
 struct serve *serve_stop(struct serve *s)
 {
     if (!s) return NULL;
-    atomic_store(&s->stopping, true);
+    atomic_store(&s->stop, true);
     if (s->running) {
         lws_cancel_service(s->context);
         pthread_join(s->thread, NULL);
     }
     if (s->context) lws_context_destroy(s->context);
+    while (s->clients) free_client(s, s->clients);
     pthread_mutex_destroy(&s->lock);
+    free(s->token);
     free(s);
     return NULL;
 }
