@@ -43,7 +43,11 @@ static enum err_code open_lake(struct run *r, struct err *e)
     config_path(c, "catalog.db", catalog, sizeof catalog);
     config_path(c, "lake", lake, sizeof lake);
     TRY(file_make_folders(lake, e));
-    if (!realpath(lake, absolute)) return ERR(e, ERR_DISK, "%s: cannot be resolved", lake);
+    char *resolved =
+        realpath(lake, NULL); /* into an array it wants PATH_MAX, and aborts otherwise */
+    bool fits = resolved && str_copy(absolute, sizeof absolute, str_of(resolved));
+    free(resolved);
+    if (!fits) return ERR(e, ERR_DISK, "%s: cannot be resolved, or its path is too long", lake);
     struct lake_options o = {
         .catalog_path = catalog,
         .warehouse = absolute,
