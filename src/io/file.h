@@ -1,4 +1,4 @@
-/* file.h - the only door to the disk (SQLite and libarchive have their own).
+/* file.h - the only door to the disk (SQLite has its own).
  *
  * Durable   file_write_durable writes under a temporary name in the same folder, syncs, renames, and syncs the
  *           folder: after ERR_OK the file survives power loss and is whole. file_writer_* is the same in pieces.
@@ -16,17 +16,20 @@ enum err_code file_read(const char *path, size_t limit, struct buf *ret, struct 
 /* len bytes from offset; ERR_CORRUPT when the file ends before. */
 enum err_code file_read_at(int fd, const char *path, uint64_t offset, void *to, size_t len,
                            struct err *e) MUST_USE;
-enum err_code file_open_read(const char *path, int *ret_fd, uint64_t *ret_size, struct err *e) MUST_USE;
+enum err_code file_open_read(const char *path, int *ret_fd, uint64_t *ret_size,
+                             struct err *e) MUST_USE;
 void file_close(int fd);
 enum err_code file_write_durable(const char *path, struct str bytes, struct err *e) MUST_USE;
 
 struct file_writer; /* written under "<path>.partial" until finished */
 enum err_code file_writer_open(const char *path, struct file_writer **ret, struct err *e) MUST_USE;
-enum err_code file_writer_add(struct file_writer *w, const void *data, size_t len, struct err *e) MUST_USE;
+enum err_code file_writer_add(struct file_writer *w, const void *data, size_t len,
+                              struct err *e) MUST_USE;
 uint64_t file_writer_size(const struct file_writer *w);
 /* sync, rename; sync_folder=false leaves the folder's sync to a later file_sync_folder of the caller. Frees w. */
 enum err_code file_writer_finish(struct file_writer *w, bool sync_folder, struct err *e) MUST_USE;
-struct file_writer *file_writer_abort(struct file_writer *w); /* removes the partial file; NULL allowed */
+struct file_writer *
+file_writer_abort(struct file_writer *w); /* removes the partial file; NULL allowed */
 
 enum err_code file_sync_folder(const char *path, struct err *e) MUST_USE;
 enum err_code file_make_folders(const char *path, struct err *e) MUST_USE; /* mkdir -p, synced */
@@ -43,7 +46,8 @@ void path_join(char out[PATH_LIMIT], const char *folder, const char *name);
 
 /* Takes the folder for this process (a write lock on "<folder>/lock", which holds pid and command).
  * ERR_IN_USE names the holder. Released by file_unlock or the end of the process, however it ends. */
-enum err_code file_lock(const char *folder, const char *command, int *ret_fd, struct err *e) MUST_USE;
+enum err_code file_lock(const char *folder, const char *command, int *ret_fd,
+                        struct err *e) MUST_USE;
 void file_unlock(int fd);
 
 #endif

@@ -130,7 +130,8 @@ static enum err_code take_trade(struct process *p, const struct trade *t,
 {
     int64_t time_ns = trade_time(t);
     bool usable = time_ns >= -TIME_FARTHEST && time_ns <= TIME_FARTHEST;
-    if (!usable || (t->stream != STREAM_TRADE && t->stream != STREAM_AGG_TRADE)) {
+    if (!usable || !trade_counts(t) ||
+        (t->stream != STREAM_TRADE && t->stream != STREAM_AGG_TRADE)) {
         p->counts.passed_over++;
         return ERR_OK;
     }
@@ -335,7 +336,7 @@ enum err_code process_candles_of_minute(const struct series_table *names, uint32
         window_init(&parts[i], open_ns + i * NS_PER_S, price_scale, size_scale);
     for (size_t i = 0; i < count; i++) {
         int64_t time_ns = trade_time(&trades[i]);
-        if (time_ns >= open_ns && time_ns < open_ns + NS_PER_MINUTE)
+        if (trade_counts(&trades[i]) && time_ns >= open_ns && time_ns < open_ns + NS_PER_MINUTE)
             window_add(&parts[(time_ns - open_ns) / NS_PER_S], &trades[i], time_ns);
     }
     size_t made = 0;

@@ -4,8 +4,8 @@
  *           (process_finish). What it gives goes to the sink, in a deterministic order: the same events in the same
  *           order give the same calls, however they were cut into batches and wherever the run was interrupted.
  * Tape      candles are made per (venue, symbol) from ONE stream: trade or agg_trade, whichever is seen first, kept for
- *           ever (persisted), over all exchanges of that venue. Trades of other streams are passed over; every trade of
- *           the stream counts, whatever its kind.
+ *           ever (persisted), over all exchanges of that venue. Trades of other streams are passed over, and so are those of
+ *           kind liquidation (what a venue did with its own insurance fund).
  * Watermark per tape: the newest min(venue time, receipt), less `lateness_ns`, floored to the second. A window whose end is
  *           <= the watermark is closed and its candle emitted. The receipt only holds the watermark back, never forward:
  *           where the venue's clock is ahead of ours by 1.3 s, as in real recordings, windows stay open 1.3 s longer and

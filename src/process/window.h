@@ -41,6 +41,9 @@ void window_merge(struct window *w, const struct window *part);
 /* Only values, times and ids: the caller sets series, complete, revision. The window must not be empty. */
 void window_candle(const struct window *w, enum timeframe tf, struct candle *ret);
 
+/* What a venue did with its own insurance fund is in its ids, but in nobody's candle: its price and size may be zero. */
+static inline bool trade_counts(const struct trade *t) { return t->kind != KIND_LIQUIDATION; }
+
 /* Time of a trade for windows: the venue's, else the receipt. */
 static inline int64_t trade_time(const struct trade *t)
 {
