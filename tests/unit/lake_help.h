@@ -71,9 +71,8 @@ static inline struct world *world_new(uint64_t seed)
 {
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
-    /* In memory where that is possible: a kill needs no disk, and thousands of syncs would take a minute. */
-    const char *root = getenv("TMPDIR");
-    if ((!root || !*root) && access("/dev/shm", W_OK) == 0) root = "/dev/shm";
+    /* In memory where that is possible: a kill needs no disk, and the many thousand syncs would take a minute. */
+    const char *root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
     snprintf(world->folder, sizeof world->folder, "%s/ticklake-lake-%ld-%llu",
              root && *root ? root : "/tmp", (long)getpid(), (unsigned long long)seed);
     world_remove(world->folder);
