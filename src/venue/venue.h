@@ -115,7 +115,7 @@ struct venue {
     uint8_t default_tape;   /* the stream that candles are made from */
     bool pure_trade_candle; /* the venue's own candles equal ours in every field */
     bool needs_token;       /* a subscription carries a secret */
-    bool subscribes_all; /* the symbol "*" stands for all of them */
+    bool subscribes_all;    /* the symbol "*" stands for all of them */
     enum keep_alive keep_alive;
     int32_t keep_alive_ms;                /* between our pings; 0 none */
     int32_t silence_ms;                   /* nothing at all for so long: the connection is dead */
