@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { FRAMES_A_ROUND = 200000, ROUNDS_MAX = 99, SETS_MAX = 8, FRAME_MAX = 64 << 10 };
+enum { FRAMES_A_ROUND = 200000, ROUNDS_MAX = 99, SETS_MAX = 9, FRAME_MAX = 64 << 10 };
 
 struct frame {
     struct venue_session *session;
@@ -63,19 +63,26 @@ static void add(struct set *s, struct venue_session *session, struct str frame)
     s->frames[s->count++] = (struct frame){session, frame};
 }
 
-/* The frames of a recording in which `part` occurs; the file's text stays for good. */
-static void load(struct set *s, struct venue_session *session, const char *name, char separator,
-                 const char *part)
+/* The frames of a recording in which `part` or `other` (if not NULL) occurs; the file's text stays for good. */
+static void load_two(struct set *s, struct venue_session *session, const char *name, char separator,
+                     const char *part, const char *other)
 {
     struct buf file;
     read_file(name, &file);
     for (struct str rest = buf_str(&file); rest.n;) {
         struct str line = str_cut(&rest, '\n');
-        if (str_starts(line, "wss://") || !str_contains(line, part)) continue;
+        bool wanted = str_contains(line, part) || (other && str_contains(line, other));
+        if (str_starts(line, "wss://") || !wanted) continue;
         if (separator) str_cut(&line, separator);
         add(s, session, str_trim(line));
     }
     if (s->count == 0) fail("no such frames", name);
+}
+
+static void load(struct set *s, struct venue_session *session, const char *name, char separator,
+                 const char *part)
+{
+    load_two(s, session, name, separator, part, NULL);
 }
 
 static struct venue_session *open_session(const char *venue, struct series_table *series)
@@ -182,7 +189,8 @@ int main(int argc, char **argv)
     static struct set sets[SETS_MAX] = {{.name = "binance trade"},  {.name = "binance bookTicker"},
                                         {.name = "futures trade"},  {.name = "futures bookTicker"},
                                         {.name = "coinbase match"}, {.name = "kraken v1"},
-                                        {.name = "tiingo"},         {.name = "mixed"}};
+                                        {.name = "tiingo"},         {.name = "mixed"},
+                                        {.name = "binance spot"}};
     load(&sets[0], binance, "hftbacktest/binance-spot/btcusdt_20240808.gz", ' ', "@trade");
     load(&sets[1], binance, "hftbacktest/binance-spot/btcusdt_20240808.gz", ' ', "@bookTicker");
     load(&sets[2], futures, "hftbacktest/binance-usdm/ethusdt_20240808.gz", ' ', "@trade");
@@ -192,6 +200,12 @@ int main(int argc, char **argv)
     load(&sets[5], kraken, "cryptofeed/KRAKEN/KRAKEN.ws.49.0", ':', ",\"ticker\",\"");
     load(&sets[6], tiingo, "tiingo/tiingo-go/crypto_live.jsonl", 0, "crypto_data");
     mix(&sets[7], sets, 7);
+    /* As recorded, both kinds in their order: the set that bench/cryptofeed_bench.py decodes as well. */
+    for (int day = 8; day <= 9; day++) {
+        char name[64];
+        snprintf(name, sizeof name, "hftbacktest/binance-spot/btcusdt_2024080%d.gz", day);
+        load_two(&sets[8], binance, name, ' ', "@trade", "@bookTicker");
+    }
     struct decoded out;
     decoded_init(&out);
     for (int r = 0; r < rounds; r++)
