@@ -16,7 +16,9 @@ static const struct {
     [CHECK_LAKE] = {"store_lake", "minutes of the store against the lake's claim"},
     [CHECK_FILES] = {"lake_files", "minutes re-read from the data files against the lake's claim"},
     [CHECK_CANDLES] = {"candles", "candles against a recompute from the lake's trades"},
-    [CHECK_LEDGER] = {"ledger", "missing ids against the open gaps of the ledger"},
+    [CHECK_LEDGER] =
+        {"ledger",
+         "missing ids against the open gaps of the ledger, and the ledger against the lake's"},
     [CHECK_FOREIGN] = {"foreign", "rows that other writers added"},
 };
 
@@ -125,6 +127,7 @@ static void set_up(struct audit *a, const struct audit_options *o, struct audit_
 
 static void tear_down(struct audit *a)
 {
+    audit_free_gaps(a);
     store_tail_close(a->tail);
     lake_close(a->lake);
     series_free(a->store_names);
@@ -242,7 +245,9 @@ static enum err_code compare(struct audit *a, struct err *e)
     if (!a->lake) return ERR_OK;
     TRY(audit_lake_files(a, e));
     TRY(audit_tapes(a, e));
+    TRY(audit_read_gaps(a, e));
     TRY(end_lake(a, e));
+    audit_compare_gaps(a);
     audit_compare_minutes(a);
     audit_tell_suspects(a);
     return ERR_OK;

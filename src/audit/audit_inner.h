@@ -76,6 +76,7 @@ struct audit {
     struct audit_gap *gaps;
     size_t gap_count, gap_cap;
     struct map gap_index; /* 8 bytes of gap_id -> place in gaps */
+    struct audit_lake_gaps *lake_gaps;
 };
 
 /* What candles there are of one (venue, symbol). */
@@ -105,6 +106,10 @@ void audit_note_gap(struct audit *a,
 /* Reads the files; what they add up to is compared at the end. */
 enum err_code audit_lake_files(struct audit *a, struct err *e) MUST_USE;
 void audit_compare_minutes(struct audit *a);
+/* audit_gaps.c: read while the lake is at the position, compared when it is known whether it still was. */
+enum err_code audit_read_gaps(struct audit *a, struct err *e) MUST_USE;
+void audit_compare_gaps(struct audit *a);
+void audit_free_gaps(struct audit *a);
 enum err_code audit_tapes(struct audit *a, struct err *e) MUST_USE;
 void audit_tell_suspects(struct audit *a);
 

@@ -121,5 +121,10 @@ enum err_code lake_each_candle(struct lake *l,
                                enum err_code (*each)(void *ctx, const struct candle *c,
                                                      const char *path, struct err *e),
                                void *ctx, struct err *e) MUST_USE;
+/* Every committed gap, deletes applied; times are whole microseconds, the cause is left out. */
+enum err_code lake_each_gap(struct lake *l,
+                            enum err_code (*each)(void *ctx, const struct gap *g, const char *path,
+                                                  struct err *e),
+                            void *ctx, struct err *e) MUST_USE;
 
 #endif

@@ -402,6 +402,9 @@ enum err_code lake_read_quote(struct lake *l, const struct lake_file_reader *r, 
 enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r, size_t row,
                                struct lake_names *names, struct candle *ret,
                                struct err *e) MUST_USE;
+/* Without the cause; times are whole microseconds. */
+enum err_code lake_read_gap(struct lake *l, const struct lake_file_reader *r, size_t row,
+                            struct lake_names *names, struct gap *ret, struct err *e) MUST_USE;
 
 /* ---- merge.c: sorted files become one; deleted rows are left out. Memory: a row group of each input. */
 struct lake_run { /* rows that kept their order: from `from` of that file to `to` of the output */

@@ -126,10 +126,11 @@ enum err_code lake_read_quote(struct lake *l, const struct lake_file_reader *r, 
 }
 
 /* A candle names only venue and symbol: the first series with both stands for them. */
-static enum err_code candle_series(struct lake *l, const struct lake_file_reader *r, size_t row,
-                                   struct lake_names *last, struct err *e)
+/* Tables of one row a tape name no exchange: any series of that venue and symbol will do. */
+static enum err_code tape_series(struct lake *l, const struct lake_file_reader *r, size_t row,
+                                 struct str venue, struct str symbol, struct lake_names *last,
+                                 struct err *e)
 {
-    struct str venue = text(r, CANDLES_venue, row), symbol = text(r, CANDLES_symbol, row);
     if (last->venue.p && str_eq(last->venue, venue) && str_eq(last->symbol, symbol)) return ERR_OK;
     uint32_t id = series_find(l->o.series, venue, symbol);
     if (id == SERIES_NONE) id = series_intern(l->o.series, venue, venue, symbol, symbol);
@@ -157,7 +158,8 @@ static void read_ids(const struct lake_file_reader *r, size_t row, struct candle
 enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r, size_t row,
                                struct lake_names *names, struct candle *c, struct err *e)
 {
-    TRY(candle_series(l, r, row, names, e));
+    TRY(tape_series(l, r, row, text(r, CANDLES_venue, row), text(r, CANDLES_symbol, row), names,
+                    e));
     int timeframe = timeframe_of_text(text(r, CANDLES_timeframe, row));
     if (timeframe < 0) return odd(r, row, "timeframe", e);
     *c = (struct candle){.series = names->series, .timeframe = (uint8_t)timeframe};
@@ -178,5 +180,39 @@ enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r,
     c->revision = r->chunks[CANDLES_revision].longs[row];
     c->complete = r->chunks[CANDLES_complete].booleans[row];
     c->updated_ns = micros_to_ns(r->chunks[CANDLES_updated_at].longs[row]);
+    return ERR_OK;
+}
+
+static const char *kind_of(int i) { return gap_kind_text((enum gap_kind)i); }
+static const char *state_of(int i) { return gap_state_text((enum gap_state)i); }
+
+enum err_code lake_read_gap(struct lake *l, const struct lake_file_reader *r, size_t row,
+                            struct lake_names *names, struct gap *g, struct err *e)
+{
+    TRY(tape_series(l, r, row, text(r, GAPS_venue, row), text(r, GAPS_symbol, row), names, e));
+    int stream = stream_of_text(text(r, GAPS_stream, row));
+    int kind = index_of(text(r, GAPS_kind, row), GAP_KIND_MAX, kind_of);
+    int state = index_of(text(r, GAPS_state, row), GAP_STATE_MAX, state_of);
+    if (stream < 0) return odd(r, row, "stream", e);
+    if (kind < 0) return odd(r, row, "kind", e);
+    if (state < 0) return odd(r, row, "state", e);
+    *g = (struct gap){
+        .gap_id = r->chunks[GAPS_gap_id].longs[row],
+        .series = names->series,
+        .stream = (uint8_t)stream,
+        .kind = (uint8_t)kind,
+        .state = (uint8_t)state,
+        .has_ids = lake_reader_has(r, GAPS_from_id, row),
+        .has_count = lake_reader_has(r, GAPS_missing_count, row),
+        .from_id = number(r, GAPS_from_id, row, 0),
+        .to_id = number(r, GAPS_to_id, row, 0),
+        .missing_count = number(r, GAPS_missing_count, row, 0),
+        .from_time_ns = micros_to_ns(number(r, GAPS_from_time, row, INT64_MIN)),
+        .to_time_ns = micros_to_ns(number(r, GAPS_to_time, row, INT64_MIN)),
+        .rows_recovered = r->chunks[GAPS_rows_recovered].longs[row],
+        .candles_revised = r->chunks[GAPS_candles_revised].longs[row],
+        .opened_ns = micros_to_ns(r->chunks[GAPS_opened_at].longs[row]),
+        .closed_ns = micros_to_ns(number(r, GAPS_closed_at, row, INT64_MIN)),
+    };
     return ERR_OK;
 }

@@ -158,50 +158,77 @@ enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str sym
     return scan_files(&s, e);
 }
 
-struct all_candles {
+/* --- whole tables, for verify --- */
+
+struct all_rows {
     struct lake *l;
-    enum err_code (*each)(void *ctx, const struct candle *c, const char *path, struct err *e);
+    enum err_code (*each_candle)(void *ctx, const struct candle *c, const char *path,
+                                 struct err *e);
+    enum err_code (*each_gap)(void *ctx, const struct gap *g, const char *path, struct err *e);
     void *ctx;
     struct lake_names names;
 };
 
-static enum err_code candles_of_group(struct all_candles *a, struct lake_file_reader *r,
-                                      struct err *e)
+static enum err_code give_row(struct all_rows *a, const struct lake_file_reader *r, size_t row,
+                              struct err *e)
+{
+    if (a->each_gap) {
+        struct gap g;
+        TRY(pass_over(a->l, r, lake_read_gap(a->l, r, row, &a->names, &g, e)));
+        return a->each_gap(a->ctx, &g, r->path, e);
+    }
+    struct candle c;
+    TRY(pass_over(a->l, r, lake_read_candle(a->l, r, row, &a->names, &c, e)));
+    return a->each_candle(a->ctx, &c, r->path, e);
+}
+
+static enum err_code rows_of_group(struct all_rows *a, struct lake_file_reader *r, struct err *e)
 {
     TRY(lake_reader_load(r, UINT32_MAX, e));
     for (size_t i = 0; i < (size_t)r->rows; i++) {
-        struct candle c;
         if (lake_live_is_deleted(r->f, r->base + (int64_t)i)) continue;
-        enum err_code code = pass_over(a->l, r, lake_read_candle(a->l, r, i, &a->names, &c, e));
-        if (code == ERR_NOT_FOUND) continue;
-        TRY(code);
-        TRY(a->each(a->ctx, &c, r->path, e));
+        enum err_code code = give_row(a, r, i, e);
+        if (code != ERR_NOT_FOUND) TRY(code);
     }
     return ERR_OK;
 }
 
 /* Files of other writers are read too: one of theirs may be our rows, rewritten. */
-enum err_code lake_each_candle(struct lake *l,
-                               enum err_code (*each)(void *ctx, const struct candle *c,
-                                                     const char *path, struct err *e),
-                               void *ctx, struct err *e)
+static enum err_code each_row(struct all_rows *a, enum table_id table, struct err *e)
 {
-    struct lake_table *t = &l->tables[TABLE_CANDLES];
-    struct all_candles a = {.l = l, .each = each, .ctx = ctx};
+    struct lake_table *t = &a->l->tables[table];
     bool moved;
-    TRY(lake_table_refresh(l, t, &moved, e));
+    TRY(lake_table_refresh(a->l, t, &moved, e));
     for (size_t f = 0; f < t->file_count; f++) {
         struct lake_file_reader r;
         if (t->files[f].content != LAKE_DATA) continue;
         enum err_code code = lake_reader_open(&r, t->t, &t->files[f], e);
         if (code == ERR_OK) {
-            while (code == ERR_OK && lake_reader_next(&r)) code = candles_of_group(&a, &r, e);
+            while (code == ERR_OK && lake_reader_next(&r)) code = rows_of_group(a, &r, e);
             lake_reader_close(&r);
         }
         if (code == ERR_NOT_FOUND && t->files[f].foreign)
-            atomic_fetch_add(&l->stats.unreadable, 1);
+            atomic_fetch_add(&a->l->stats.unreadable, 1);
         else
             TRY(code);
     }
     return ERR_OK;
+}
+
+enum err_code lake_each_candle(struct lake *l,
+                               enum err_code (*each)(void *ctx, const struct candle *c,
+                                                     const char *path, struct err *e),
+                               void *ctx, struct err *e)
+{
+    struct all_rows a = {.l = l, .each_candle = each, .ctx = ctx};
+    return each_row(&a, TABLE_CANDLES, e);
+}
+
+enum err_code lake_each_gap(struct lake *l,
+                            enum err_code (*each)(void *ctx, const struct gap *g, const char *path,
+                                                  struct err *e),
+                            void *ctx, struct err *e)
+{
+    struct all_rows a = {.l = l, .each_gap = each, .ctx = ctx};
+    return each_row(&a, TABLE_GAPS, e);
 }

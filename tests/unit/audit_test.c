@@ -344,9 +344,9 @@ static void test_damaged_store(void **state)
         {"DELETE FROM batch_rows WHERE batch = 7", "[store_rows]", "batches are missing before it",
          0},
         {"UPDATE gap_rows SET to_id = to_id + 1", "[store_rows]", "outside the proof", 2},
-        {"UPDATE gap_ledger SET to_id = to_id + 1", "[ledger]", "not what row", 2},
-        {"UPDATE gap_ledger SET codes = codes | 64", "[ledger]", "no open gap", 2},
-        {"DELETE FROM gap_ledger", "[ledger]", "no such gap", 2},
+        {"UPDATE gap_ledger SET to_id = to_id + 1", "[ledger]", "not what row", 3},
+        {"UPDATE gap_ledger SET codes = codes | 64", "[ledger]", "no open gap", 3},
+        {"DELETE FROM gap_ledger", "[ledger]", "no such gap", 3},
         {"DELETE FROM batch_rows WHERE batch > 25", "[store_lake]", "a hole", 0},
     };
     struct pipeline p;
