@@ -90,6 +90,7 @@ static enum err_code open_store(struct run *r, struct err *e)
     atomic_store(&r->durable, s->last_sequence);
     atomic_store(&r->received, s->last_sequence);
     atomic_store(&r->gaps_open, (int64_t)s->open_gap_count);
+    r->newest_gap_id = s->next_gap_id - 1;
     return ERR_OK;
 }
 

@@ -30,7 +30,8 @@ struct run {
 
     pthread_t store_thread, lake_thread;
     bool started;
-    atomic_bool finish; /* the input ended for good */
+    atomic_bool finish;    /* the input ended for good */
+    int64_t newest_gap_id; /* that the store thread has met */
     atomic_bool failed;
     pthread_mutex_t failure_lock;
     struct err failure;

@@ -13,20 +13,6 @@ static enum err_code append(struct run *r, struct batch *b, struct err *e)
     return ERR_OK;
 }
 
-static bool append_until_durable(struct run *r, struct batch *b)
-{
-    for (int attempt = 0;; attempt++) {
-        struct err e = {0};
-        enum err_code code = append(r, b, &e);
-        if (code == ERR_OK) return true;
-        if (err_action(code) != ACT_RETRY) {
-            run_fail(r, &e);
-            return false;
-        }
-        if (!run_wait_retry(r, "store", &e, attempt)) return false;
-    }
-}
-
 /* Rows go only below everything that may still be read again: the lake's position and the open windows' first trade. */
 static void retain(struct run *r)
 {
@@ -39,13 +25,30 @@ static void retain(struct run *r)
     if (code != ERR_OK) log_error("store", "retention", &e);
 }
 
+static bool append_until_durable(struct run *r, struct batch *b)
+{
+    for (int attempt = 0;; attempt++) {
+        struct err e = {0};
+        enum err_code code = append(r, b, &e);
+        if (code == ERR_OK) return true;
+        if (err_action(code) != ACT_RETRY) {
+            run_fail(r, &e);
+            return false;
+        }
+        if (code == ERR_FULL) retain(r); /* nothing else makes room while this batch waits */
+        if (!run_wait_retry(r, "store", &e, attempt)) return false;
+    }
+}
+
+/* A gap is told again whenever it changes. Their ids rise, so a higher one than any before is told the first time. */
 static void count_gaps(struct run *r, const struct batch *b)
 {
     for (size_t i = 0; i < b->gap_count; i++) {
-        bool opened = b->gaps[i].state == GAP_STATE_OPEN;
-        /* The same gap may be told again while open; the first telling has nothing recovered and no close. */
-        if (opened && b->gaps[i].opened_ns == b->clock_ns) atomic_fetch_add(&r->gaps_open, 1);
-        if (!opened) atomic_fetch_sub(&r->gaps_open, 1);
+        const struct gap *g = &b->gaps[i];
+        bool first = g->gap_id > r->newest_gap_id, open = g->state == GAP_STATE_OPEN;
+        if (first) r->newest_gap_id = g->gap_id;
+        if (first && open) atomic_fetch_add(&r->gaps_open, 1);
+        if (!first && !open) atomic_fetch_sub(&r->gaps_open, 1);
     }
 }
 
