@@ -69,7 +69,7 @@ static enum err_code unknown_format(const struct recording *r, struct str head, 
         shown[n++] = head.p[i] >= ' ' && head.p[i] < 127 ? head.p[i] : '.';
     if (head.n == 0) return ERR(e, ERR_PARSE, "%s: the file is empty", r->path);
     return ERR(e, ERR_PARSE,
-               "%s: no known format of recordings (it begins \"%s\"); docs/formats.md lists them",
+               "%s: no known format of recordings (it begins \"%s\"); docs/operating.md lists them",
                r->path, shown);
 }
 

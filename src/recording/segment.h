@@ -1,4 +1,4 @@
-/* segment.h - the layout of our own frame segments; docs/formats-frames.md is its text. Internal to
+/* segment.h - the layout of our own frame segments; docs/formats.md is its text. Internal to
  * recording/.
  *
  * A segment is a valid .zst file: our headers are zstd's skippable frames, so `zstd -dc` gives the

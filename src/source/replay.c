@@ -69,7 +69,7 @@ static void add_damage(struct source_replay *s, const char *text)
     if (s->damage_count == DAMAGE_MAX) return;
     char *line = strdup(s->damage_count < DAMAGE_MAX - 1
                             ? text
-                            : "and more; the dead letters have all of it (ticklake dead list)");
+                            : "and more; the dead letters have all of it");
     CHECK(line != NULL);
     s->damage[s->damage_count++] = line;
 }

@@ -205,7 +205,7 @@ enum err_code store_append(struct store *s, struct batch *b, struct err *e)
     int64_t bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
     if (s->bytes_max && (uint64_t)bytes >= s->bytes_max)
         return ERR(e, ERR_FULL,
-                   "%s holds %lld bytes, store.bytes_max is %llu: raise it, or keep less "
+                   "%s holds %lld bytes, store.max_mb allows %llu: raise it, or keep less "
                    "(retention frees rows once the lake has them)",
                    s->db.path, (long long)bytes, (unsigned long long)s->bytes_max);
     int64_t start_ns = clock_mono_ns();

@@ -133,7 +133,7 @@ static struct buf one_segment(int64_t count)
     return b;
 }
 
-/* It is what docs/formats-frames.md says: zstd alone unpacks it to the records. */
+/* It is what docs/formats.md says: zstd alone unpacks it to the records. */
 static void test_plain_zstd(void **state)
 {
     (void)state;

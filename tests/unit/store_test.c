@@ -462,7 +462,7 @@ static void test_bytes_max(void **state)
         code = store_append(s, b, &e);
     }
     assert_int_equal(code, ERR_FULL);
-    assert_non_null(strstr(e.text, "store.bytes_max"));
+    assert_non_null(strstr(e.text, "store.max_mb"));
     /* Freed pages count as room. */
     bool more = true;
     while (more) assert_ok(store_retain(s, store_mark(s), INT64_MAX, &more, &e), &e);
