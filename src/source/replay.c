@@ -67,9 +67,8 @@ static void skipped(void *ctx, const char *path, const char *why)
 static void add_damage(struct source_replay *s, const char *text)
 {
     if (s->damage_count == DAMAGE_MAX) return;
-    char *line = strdup(s->damage_count < DAMAGE_MAX - 1
-                            ? text
-                            : "and more; the dead letters have all of it");
+    char *line = strdup(
+        s->damage_count < DAMAGE_MAX - 1 ? text : "and more; the dead letters have all of it");
     CHECK(line != NULL);
     s->damage[s->damage_count++] = line;
 }
