@@ -119,6 +119,8 @@ enum err_code audit_lake_files(struct audit *a, struct err *e)
         enum err_code code = lake_each_file(a->lake, (enum table_id)t, check_file, a, e);
         if (code == ERR_OK && (t == TABLE_TRADES || t == TABLE_QUOTES))
             code = reread(a, (enum table_id)t, e);
+        else if (code == ERR_OK)
+            code = lake_reread_values(a->lake, (enum table_id)t, problem, a, e);
         /* Nothing was ever committed: no table yet. */
         if (code == ERR_NOT_FOUND && a->position == 0) code = ERR_OK;
         TRY(code);

@@ -116,6 +116,11 @@ enum err_code lake_reread_proofs(struct lake *l, enum table_id table, struct pro
                                  struct proof_set *foreign,
                                  void (*problem)(void *ctx, const char *path, const char *what),
                                  void *ctx, struct err *e) MUST_USE;
+/* Reads every value of every live file of ours of `table`, delete files too. What cannot be read is told with its path;
+ * files that are missing or of another size are not (lake_each_file gives the sizes). */
+enum err_code lake_reread_values(struct lake *l, enum table_id table,
+                                 void (*problem)(void *ctx, const char *path, const char *what),
+                                 void *ctx, struct err *e) MUST_USE;
 /* Every committed candle, deletes applied, in file order: for verify. */
 enum err_code lake_each_candle(struct lake *l,
                                enum err_code (*each)(void *ctx, const struct candle *c,
