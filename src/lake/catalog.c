@@ -86,6 +86,7 @@ static enum err_code failed(struct lake *l, int rc, struct err *e)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_MISMATCH:
+    case SQLITE_ERROR: /* our statements are fixed, so the schema or the header is not ours */
         return ERR(e, ERR_CORRUPT,
                    "%s: %s; nothing was overwritten: set the file aside and restore a backup",
                    l->catalog_path, text);
