@@ -123,13 +123,25 @@ static void print_chart(const struct candle *c, size_t count, struct buf *out)
     buf_addf(out, "%14s %s to %s, %zu candles  (█ up  ░ down)\n", "", from, to, count);
 }
 
+static int timeframe_wanted(const struct invocation *inv)
+{
+    return timeframe_of_text(str_of(option_text(inv, "timeframe", "1m")));
+}
+
+static enum err_code check_options(const struct invocation *inv, struct err *e)
+{
+    if (!option_given(inv, "venue") || !option_given(inv, "symbol"))
+        return ERR(e, ERR_USAGE, "--venue and --symbol are needed");
+    if (timeframe_wanted(inv) < 0)
+        return ERR(e, ERR_USAGE, "--timeframe: expected 1s 1m 5m 15m 1h 4h or 1d");
+    return ERR_OK;
+}
+
 static enum err_code read_rows(struct invocation *inv, struct local *l, struct rows *r,
                                struct err *e)
 {
     const char *venue = option_text(inv, "venue", NULL), *symbol = option_text(inv, "symbol", NULL);
-    int tf = timeframe_of_text(str_of(option_text(inv, "timeframe", "1m")));
-    if (!venue || !symbol) return ERR(e, ERR_USAGE, "--venue and --symbol are needed");
-    if (tf < 0) return ERR(e, ERR_USAGE, "--timeframe: expected 1s 1m 5m 15m 1h 4h or 1d");
+    int tf = timeframe_wanted(inv);
     TRY(lake_scan_candles(l->lake, str_of(venue), str_of(symbol), (enum timeframe)tf, 0, INT64_MAX,
                           collect, r, e));
     if (r->count == 0)
@@ -145,12 +157,13 @@ static int candles(struct invocation *inv)
     struct local local;
     struct rows r = {0};
     struct buf out;
+    size_t last = (size_t)option_int(inv, "last", 60, 1, CANDLES_LIMIT);
     buf_init(&out, 256 << 20);
-    enum err_code code = local_open(inv->config, false, true, &local, &e);
+    enum err_code code = check_options(inv, &e);
+    if (code == ERR_OK) code = local_open(inv->config, false, true, &local, &e);
     if (code != ERR_OK) return command_fail(inv, &e);
     code = read_rows(inv, &local, &r, &e);
     if (code == ERR_OK) {
-        size_t last = (size_t)option_int(inv, "last", 60, 1, CANDLES_LIMIT);
         const struct candle *c = r.items + (r.count > last ? r.count - last : 0);
         size_t count = r.count > last ? last : r.count;
         if (inv->json)

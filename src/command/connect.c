@@ -60,6 +60,20 @@ static const struct {
     void (*print)(const struct place *p, struct buf *out);
 } engines[] = {{"duckdb", duckdb}, {"pyiceberg", pyiceberg}, {"spark", spark}, {"trino", trino}};
 
+static void print_lines(const struct invocation *inv, struct buf *lines)
+{
+    if (inv->json) {
+        struct buf out;
+        buf_init(&out, 1 << 17);
+        buf_addf(&out, "{\"engine\":\"%s\",\"lines\":", inv->arguments[0]);
+        buf_add_json(&out, buf_str(lines));
+        buf_add_cstr(&out, "}\n");
+        buf_free(lines);
+        *lines = out;
+    }
+    print_out(lines);
+}
+
 static int connect_to(struct invocation *inv)
 {
     struct err e = {0};
@@ -85,7 +99,10 @@ static int connect_to(struct invocation *inv)
     code = lake_table_info(local.lake, TABLE_TRADES, &p.trades, &e);
     if (code == ERR_OK) engines[at].print(&p, &out);
     local_close(&local);
-    print_out(&out);
+    if (code == ERR_OK)
+        print_lines(inv, &out);
+    else
+        buf_free(&out);
     return code == ERR_OK ? 0 : command_fail(inv, &e);
 }
 

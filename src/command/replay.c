@@ -15,7 +15,7 @@ static const struct option options[] = {
 struct replaying {
     struct run *run;
     struct source_replay *source;
-    int64_t started_ns;
+    int64_t started_ns, speed;
 };
 
 static void stop(void *ctx)
@@ -108,7 +108,7 @@ static enum err_code drive(struct invocation *inv, struct replaying *p, struct e
         .paths = inv->arguments,
         .path_count = inv->argument_count,
         .venue_hint = str_of(option_text(inv, "venue", "")),
-        .speed = (double)option_int(inv, "speed", 0, 0, 1000000),
+        .speed = (double)p->speed,
         .progress = show_progress,
         .progress_ctx = p,
     };
@@ -125,7 +125,8 @@ static enum err_code drive(struct invocation *inv, struct replaying *p, struct e
 static int replay(struct invocation *inv)
 {
     struct err e = {0};
-    struct replaying p = {.started_ns = clock_mono_ns()};
+    struct replaying p = {.started_ns = clock_mono_ns(),
+                          .speed = option_int(inv, "speed", 0, 0, 1000000)};
     struct run_options o = {.config = inv->config,
                             .command = "replay",
                             .replaying = true,

@@ -60,10 +60,9 @@ static void show(const struct invocation *inv, const struct local *l, const stru
     print_out(&out);
 }
 
-static enum err_code follow(struct invocation *inv, struct local *l, struct err *e)
+static enum err_code follow(struct invocation *inv, struct local *l, int64_t after, int64_t left,
+                            struct err *e)
 {
-    int64_t after = option_int(inv, "from", -1, 0, INT64_MAX);
-    int64_t left = option_int(inv, "count", INT64_MAX, 1, INT64_MAX);
     if (after < 0) after = store_tail_mark(l->tail);
     struct batch_pool *pool = batch_pool_new(1, BATCH_EVENTS, BATCH_BYTES);
     struct batch *b = batch_get(pool, 0);
@@ -89,11 +88,13 @@ static int tap(struct invocation *inv)
 {
     struct err e = {0};
     struct local local;
+    int64_t after = option_int(inv, "from", -1, 0, INT64_MAX);
+    int64_t left = option_int(inv, "count", INT64_MAX, 1, INT64_MAX);
     command_signals_block();
     enum err_code code = local_open(inv->config, true, false, &local, &e);
     if (code != ERR_OK) return command_fail(inv, &e);
     code = command_signals_start(stop, NULL, &e);
-    if (code == ERR_OK) code = follow(inv, &local, &e);
+    if (code == ERR_OK) code = follow(inv, &local, after, left, &e);
     local_close(&local);
     return code == ERR_OK ? 0 : command_fail(inv, &e);
 }
