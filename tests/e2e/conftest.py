@@ -68,9 +68,9 @@ class Ticklake:
         return json.loads(done.stdout)
 
     def hashes(self):
-        """Every file of the folder but the lock, which a command may take."""
-        return {str(p.relative_to(self.data)): hashlib.sha256(p.read_bytes()).hexdigest()
-                for p in sorted(self.data.rglob('*')) if p.is_file() and p.name != 'lock'}
+        """Every file of the folder, but for the lock, which a command may take, and the empty log that reading a database makes."""
+        return {str(p.relative_to(self.data)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(self.data.rglob('*'))
+                if p.is_file() and p.name != 'lock' and p.suffix != '.db-shm' and (p.suffix != '.db-wal' or p.stat().st_size)}
 
     def differences(self):
         """What verify finds, and the exit code of 1 that goes with it."""
