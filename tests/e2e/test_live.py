@@ -189,7 +189,7 @@ def test_all_faults(live_setup):
 
 def test_killed_and_started_again(live_setup):
     simulator, live = live_setup(['--seconds', 9, '--rate', 800, '--symbols', 3, '--seed', 13], venues=('binance', 'coinbase', 'kraken'))
-    wait_for(lambda: live.caught_up() and live.caught_up()['committed'] > 1500, 60, 'some events are in the lake')
+    wait_for(lambda: (live.caught_up() or {}).get('committed', 0) > 1500, 60, 'some events are in the lake')
     live.kill()
     live.start()
     truth = simulator.truth()
