@@ -44,15 +44,6 @@ void audit_progress(const struct audit *a, enum audit_check_id check, int64_t do
     if (a->o->progress) a->o->progress(a->o->ctx, checks[check].name, done, all);
 }
 
-void *audit_grown(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count < *cap) return array;
-    *cap = *cap ? *cap * 2 : 16;
-    array = realloc(array, *cap * size);
-    CHECK(array != NULL);
-    return array;
-}
-
 uint32_t audit_canonical(struct audit *a, struct audit_names *n, const struct series_table *from,
                          uint32_t series)
 {
@@ -97,7 +88,7 @@ uint32_t audit_tape_of(struct audit *a, struct str venue, struct str symbol)
     struct str k = {key, venue.n + symbol.n + 1};
     uint32_t at = map_get(&a->tapes, k);
     if (at != MAP_NONE) return at;
-    a->tape_list = audit_grown(a->tape_list, a->tape_count, &a->tape_cap, sizeof *a->tape_list);
+    a->tape_list = array_grown(a->tape_list, a->tape_count, &a->tape_cap, sizeof *a->tape_list);
     at = (uint32_t)a->tape_count++;
     uint32_t series = series_intern(a->names, venue, venue, symbol, symbol);
     CHECK(series != SERIES_NONE && map_put(&a->tapes, k, at) != MAP_FULL);
@@ -174,7 +165,7 @@ static enum err_code note_pending(void *ctx, struct str name, struct str bytes, 
         return ERR(e, ERR_CORRUPT, "%s: state %.*s: expected a number behind revise/second/",
                    a->o->catalog_path, STR_ARG(name));
     struct str venue = str_cut(&rest, '/');
-    a->pending = audit_grown(a->pending, a->pending_count, &a->pending_cap, sizeof *a->pending);
+    a->pending = array_grown(a->pending, a->pending_count, &a->pending_cap, sizeof *a->pending);
     a->pending[a->pending_count++] = (struct audit_pending){audit_tape_of(a, venue, rest), second};
     return ERR_OK;
 }

@@ -24,7 +24,7 @@ static struct audit_suspect *suspect(struct audit_day *d, enum timeframe tf, int
         audit_tell_suspects(a);
         a->suspect_count = 0;
     }
-    a->suspects = audit_grown(a->suspects, a->suspect_count, &a->suspect_cap, sizeof *a->suspects);
+    a->suspects = array_grown(a->suspects, a->suspect_count, &a->suspect_cap, sizeof *a->suspects);
     struct audit_suspect *s = &a->suspects[a->suspect_count++];
     *s = (struct audit_suspect){.tape = d->tape_number, .timeframe = tf, .open_ns = open_ns};
     return s;
@@ -37,7 +37,7 @@ static enum err_code take_candle(void *ctx, const struct candle *c, struct err *
     if (d->count >= DAY_CANDLES_MAX)
         return ERR(e, ERR_FULL, "%.*s %.*s: more than %d candles on one day",
                    STR_ARG(d->tape->venue), STR_ARG(d->tape->symbol), DAY_CANDLES_MAX);
-    d->candles = audit_grown(d->candles, d->count, &d->cap, sizeof *d->candles);
+    d->candles = array_grown(d->candles, d->count, &d->cap, sizeof *d->candles);
     d->candles[d->count++] = *c;
     return ERR_OK;
 }

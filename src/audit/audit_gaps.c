@@ -22,7 +22,7 @@ static enum err_code collect(void *ctx, const struct gap *g, const char *path, s
                       (long long)g->gap_id);
         return ERR_OK;
     }
-    l->rows = audit_grown(l->rows, l->count, &l->cap, sizeof *l->rows);
+    l->rows = array_grown(l->rows, l->count, &l->cap, sizeof *l->rows);
     l->rows[l->count] = *g;
     if (map_put(&l->index, key_of(&g->gap_id), (uint32_t)l->count) == MAP_FULL)
         return ERR(e, ERR_FULL, "%s: more gaps than verify can hold", path);

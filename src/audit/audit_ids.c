@@ -26,7 +26,7 @@ void audit_ids_add(struct audit_ids *ids, int64_t first, int64_t last, int64_t r
                                                                         : place_of(ids, first);
     if (at < ids->count && ids->items[at].last < first - 1) at++;
     if (at == ids->count || ids->items[at].first > last + 1) {
-        ids->items = audit_grown(ids->items, ids->count, &ids->cap, sizeof *ids->items);
+        ids->items = array_grown(ids->items, ids->count, &ids->cap, sizeof *ids->items);
         memmove(ids->items + at + 1, ids->items + at, (ids->count - at) * sizeof *ids->items);
         ids->items[at] = (struct audit_interval){first, last, received_ns};
         ids->count++;
@@ -91,7 +91,7 @@ void audit_note_gap(struct audit *a, const struct gap *g)
 static enum err_code load_gap(void *ctx, const struct gap *g, struct err *e)
 {
     struct audit *a = ctx;
-    a->gaps = audit_grown(a->gaps, a->gap_count, &a->gap_cap, sizeof *a->gaps);
+    a->gaps = array_grown(a->gaps, a->gap_count, &a->gap_cap, sizeof *a->gaps);
     struct audit_gap *entry = &a->gaps[a->gap_count];
     bool later = a->lake && g->sequence > a->position;
     *entry = (struct audit_gap){.g = *g, .state = later ? GAP_LATER : GAP_AS_LEDGER};

@@ -3,6 +3,7 @@
 #define TICKLAKE_AUDIT_AUDIT_INNER_H
 
 #include "audit/audit.h"
+#include "base/array.h"
 #include "base/map.h"
 #include "lake/lake.h"
 #include "process/process.h"
@@ -97,7 +98,6 @@ void audit_key_text(const struct audit *a, const struct proof *p, char text[512]
 bool audit_same(const struct proof *x, const struct proof *y); /* NULL is none of it */
 /* The number of (venue, symbol), added when new. */
 uint32_t audit_tape_of(struct audit *a, struct str venue, struct str symbol);
-void *audit_grown(void *array, size_t count, size_t *cap, size_t size);
 
 enum err_code audit_store_rows(struct audit *a, struct err *e) MUST_USE;
 enum err_code audit_load_gaps(struct audit *a, struct err *e) MUST_USE;

@@ -58,7 +58,7 @@ static void list_minutes(struct tape_walk *w)
             const struct proof *p = &claim->items[i];
             if (p->stream >= STREAM_QUOTE || p->count == 0) continue;
             w->minutes =
-                audit_grown(w->minutes, w->minute_count, &w->minute_cap, sizeof *w->minutes);
+                array_grown(w->minutes, w->minute_count, &w->minute_cap, sizeof *w->minutes);
             w->minutes[w->minute_count++] = (struct minute){p->minute, p->count};
             w->streams |= 1u << p->stream;
         }
@@ -110,7 +110,7 @@ static enum err_code take_trade(void *ctx, const struct trade *t, struct err *e)
     if (t->stream != w->day.stream) return ERR_OK;
     if (w->trade_count >= MINUTE_TRADES_MAX)
         return ERR(e, ERR_FULL, "more than %d trades of one symbol at a time", MINUTE_TRADES_MAX);
-    w->trades = audit_grown(w->trades, w->trade_count, &w->trade_cap, sizeof *w->trades);
+    w->trades = array_grown(w->trades, w->trade_count, &w->trade_cap, sizeof *w->trades);
     struct trade *own = &w->trades[w->trade_count++];
     *own = *t;
     own->id_text = (struct str){0};
@@ -239,7 +239,7 @@ static enum err_code note_candle(void *ctx, const struct candle *c, const char *
     size_t at = t->day_count;
     while (at > 0 && t->days[at - 1] > day) at--;
     if (at > 0 && t->days[at - 1] == day) return ERR_OK;
-    t->days = audit_grown(t->days, t->day_count, &t->day_cap, sizeof *t->days);
+    t->days = array_grown(t->days, t->day_count, &t->day_cap, sizeof *t->days);
     memmove(t->days + at + 1, t->days + at, (t->day_count - at) * sizeof *t->days);
     t->days[at] = day;
     t->day_count++;

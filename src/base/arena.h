@@ -1,6 +1,6 @@
 /* arena.h - memory that is freed all at once: everything of a batch, a request, a row group.
  *
- * Calls     arena_init(&a, limit) ... arena_alloc/arena_copy ... arena_reset(&a) (keeps the first block)
+ * Calls     arena_init(&a, limit) ... arena_alloc/arena_copy ... arena_reset(&a) (keeps its blocks)
  *           ... arena_free(&a).
  * Limits    `limit` bytes in all; past it arena_alloc returns NULL (an ERR_FULL of the caller).
  * Aligned   to 16 bytes.

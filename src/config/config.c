@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include "base/array.h"
 #include "config/config_yaml.h"
 #include "io/file.h"
 
@@ -237,10 +238,7 @@ void config_free_list(struct config_list *l)
 
 void config_list_add(struct config_list *l, struct str value)
 {
-    if ((l->count & (l->count - 1)) == 0) {
-        l->items = realloc(l->items, (l->count ? l->count * 2 : 1) * sizeof *l->items);
-        CHECK(l->items != NULL);
-    }
+    l->items = array_grown(l->items, l->count, &l->cap, sizeof *l->items);
     l->items[l->count++] = (struct str){copy_text(value), value.n};
 }
 

@@ -23,7 +23,7 @@ enum {
 
 struct config_list {
     struct str *items;
-    size_t count;
+    size_t count, cap;
 };
 
 struct config_venue {

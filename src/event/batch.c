@@ -1,5 +1,7 @@
 #include "event/batch.h"
 
+#include "base/array.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -119,15 +121,6 @@ void batch_clear(struct batch *b)
     b->first_sequence = b->last_sequence = 0;
 }
 
-static void *grown(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count < *cap) return array;
-    *cap = *cap ? *cap * 2 : 16;
-    array = realloc(array, *cap * size);
-    CHECK(array != NULL);
-    return array;
-}
-
 static bool add_order(struct batch *b, enum event_type type, size_t index)
 {
     if (b->event_count >= b->max_events) return false;
@@ -140,7 +133,7 @@ static bool add_order(struct batch *b, enum event_type type, size_t index)
     struct type *name(struct batch *b)                                                             \
     {                                                                                              \
         if (!add_order(b, EVENT, b->count)) return NULL;                                           \
-        b->array = grown(b->array, b->count, &b->cap, sizeof *b->array);                           \
+        b->array = array_grown(b->array, b->count, &b->cap, sizeof *b->array);                     \
         struct type *item = &b->array[b->count++];                                                 \
         memset(item, 0, sizeof *item);                                                             \
         return item;                                                                               \
@@ -155,8 +148,8 @@ ADD_FUNCTION(batch_add_venue_candle, venue_candle, EVENT_VENUE_CANDLE, candles, 
 struct instrument *batch_add_instrument(struct batch *b)
 {
     if (b->instrument_count >= INSTRUMENTS_MAX) return NULL;
-    b->instruments =
-        grown(b->instruments, b->instrument_count, &b->instrument_cap, sizeof *b->instruments);
+    b->instruments = array_grown(b->instruments, b->instrument_count, &b->instrument_cap,
+                                 sizeof *b->instruments);
     struct instrument *item = &b->instruments[b->instrument_count++];
     memset(item, 0, sizeof *item);
     return item;
@@ -172,7 +165,8 @@ bool batch_set_position(struct batch *b, struct str name, int64_t frames, bool d
     }
     struct str copy;
     if (b->position_count >= POSITIONS_MAX || !batch_text(b, name, &copy)) return false;
-    b->positions = grown(b->positions, b->position_count, &b->position_cap, sizeof *b->positions);
+    b->positions =
+        array_grown(b->positions, b->position_count, &b->position_cap, sizeof *b->positions);
     b->positions[b->position_count++] = (struct source_position){copy, frames, done};
     return true;
 }
@@ -181,7 +175,7 @@ bool batch_set_dedup(struct batch *b, uint32_t series, uint8_t stream, struct st
 {
     struct str copy;
     if (!batch_text(b, bytes, &copy)) return false;
-    b->dedup = grown(b->dedup, b->dedup_count, &b->dedup_cap, sizeof *b->dedup);
+    b->dedup = array_grown(b->dedup, b->dedup_count, &b->dedup_cap, sizeof *b->dedup);
     b->dedup[b->dedup_count++] = (struct dedup_state){series, stream, copy};
     return true;
 }

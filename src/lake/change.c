@@ -47,7 +47,7 @@ void lake_change_done(struct lake_change *c)
 
 struct lake_new_file *lake_change_add(struct lake_change *c)
 {
-    c->added = lake_grown(c->added, c->added_count, &c->added_cap, sizeof *c->added);
+    c->added = array_grown(c->added, c->added_count, &c->added_cap, sizeof *c->added);
     struct lake_new_file *f = &c->added[c->added_count++];
     *f = (struct lake_new_file){0};
     return f;
@@ -55,7 +55,7 @@ struct lake_new_file *lake_change_add(struct lake_change *c)
 
 void lake_change_remove(struct lake_change *c, uint32_t serial)
 {
-    c->removed = lake_grown(c->removed, c->removed_count, &c->removed_cap, sizeof *c->removed);
+    c->removed = array_grown(c->removed, c->removed_count, &c->removed_cap, sizeof *c->removed);
     c->removed[c->removed_count++] = serial;
 }
 
@@ -64,7 +64,7 @@ void lake_change_garbage(struct lake_change *c, struct str location, int64_t seq
 {
     if (!lake_is_ours(location)) return;
     struct lake_next *n = &c->next;
-    n->garbage = lake_grown(n->garbage, n->garbage_count, &n->garbage_cap, sizeof *n->garbage);
+    n->garbage = array_grown(n->garbage, n->garbage_count, &n->garbage_cap, sizeof *n->garbage);
     char *copy = strndup(location.p, location.n);
     CHECK(copy != NULL);
     n->garbage[n->garbage_count++] = (struct lake_garbage){copy, sequence_number};
@@ -73,13 +73,13 @@ void lake_change_garbage(struct lake_change *c, struct str location, int64_t seq
 static void add_manifest(struct lake_next *n, const struct lake_manifest *m)
 {
     n->manifests =
-        lake_grown(n->manifests, n->manifest_count, &n->manifest_cap, sizeof *n->manifests);
+        array_grown(n->manifests, n->manifest_count, &n->manifest_cap, sizeof *n->manifests);
     n->manifests[n->manifest_count++] = *m;
 }
 
 static void add_remap(struct lake_next *n, uint32_t from, uint32_t to)
 {
-    n->remaps = lake_grown(n->remaps, n->remap_count, &n->remap_cap, sizeof *n->remaps);
+    n->remaps = array_grown(n->remaps, n->remap_count, &n->remap_cap, sizeof *n->remaps);
     n->remaps[n->remap_count++] = (struct lake_remap){from, to};
 }
 

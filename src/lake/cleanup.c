@@ -52,12 +52,12 @@ static enum err_code add_ready(void *ctx, struct str table, struct str location,
     size_t from = location.n;
     while (from > 0 && location.p[from - 1] != '/') from--;
     struct str name = {location.p + from, location.n - from};
-    r->forget = lake_grown(r->forget, r->forget_count, &r->forget_cap, sizeof *r->forget);
+    r->forget = array_grown(r->forget, r->forget_count, &r->forget_cap, sizeof *r->forget);
     r->forget[r->forget_count++] = strndup(location.p, location.n);
     /* Live again after another writer's roll-back: it stays. */
     if (!lake_is_ours(location) || map_get(r->known, name) != MAP_NONE) return ERR_OK;
     TRY(lake_path_of(location, path, e));
-    r->remove = lake_grown(r->remove, r->remove_count, &r->remove_cap, sizeof *r->remove);
+    r->remove = array_grown(r->remove, r->remove_count, &r->remove_cap, sizeof *r->remove);
     r->remove[r->remove_count++] = strdup(path);
     return ERR_OK;
 }
@@ -149,7 +149,7 @@ static enum err_code see_file(void *ctx, const char *name, bool is_folder, struc
     snprintf(location, sizeof location, "%s/%s", o->location, name);
     TRY(lake_catalog_is_garbage(o->l, location, &garbage, e));
     if (garbage) return ERR_OK;
-    o->found = lake_grown(o->found, o->count, &o->cap, sizeof *o->found);
+    o->found = array_grown(o->found, o->count, &o->cap, sizeof *o->found);
     o->found[o->count++] = strdup(location);
     return ERR_OK;
 }

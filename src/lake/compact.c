@@ -100,7 +100,7 @@ static enum err_code collect_target(void *ctx, struct str path, int64_t position
     struct lake_change *c = k->c;
     if (!k->last || !str_eq(k->last->path, path)) k->last = lake_index_by_path(c->table, path);
     if (!k->last || !lake_live_is_deleted(k->last, position)) return ERR_OK;
-    c->targets = lake_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
+    c->targets = array_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
     c->targets[c->target_count++] = (struct lake_target){k->last->serial, position};
     return ERR_OK;
 }

@@ -95,7 +95,7 @@ static void count_file(struct lake_totals *t, const struct lake_live *f, int64_t
 struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *n,
                                  uint32_t manifest, bool our_spec)
 {
-    t->files = lake_grown(t->files, t->file_count, &t->file_cap, sizeof *t->files);
+    t->files = array_grown(t->files, t->file_count, &t->file_cap, sizeof *t->files);
     struct lake_live *f = &t->files[t->file_count++];
     *f = (struct lake_live){
         .serial = t->next_serial++,
@@ -169,7 +169,7 @@ void lake_live_delete(struct lake_live *f, int64_t position)
 {
     size_t at = deleted_at(f, position);
     if (at < f->deleted_count && f->deleted[at] == position) return;
-    f->deleted = lake_grown(f->deleted, f->deleted_count, &f->deleted_cap, sizeof *f->deleted);
+    f->deleted = array_grown(f->deleted, f->deleted_count, &f->deleted_cap, sizeof *f->deleted);
     memmove(f->deleted + at + 1, f->deleted + at, (f->deleted_count - at) * sizeof *f->deleted);
     f->deleted[at] = position;
     f->deleted_count++;
@@ -246,7 +246,8 @@ static void keep_serials(struct lake_table *t, struct lake_live *old, size_t old
 static void add_vanished(struct lake_table *t, struct str location)
 {
     if (!lake_is_ours(location)) return;
-    t->vanished = lake_grown(t->vanished, t->vanished_count, &t->vanished_cap, sizeof *t->vanished);
+    t->vanished =
+        array_grown(t->vanished, t->vanished_count, &t->vanished_cap, sizeof *t->vanished);
     char *copy = strndup(location.p, location.n);
     CHECK(copy != NULL);
     t->vanished[t->vanished_count++] = (struct lake_garbage){copy, t->last_sequence_number};

@@ -8,6 +8,7 @@
 #define TICKLAKE_LAKE_LAKE_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "base/map.h"
 #include "io/file.h"
 #include "lake/avro.h"
@@ -259,7 +260,8 @@ struct lake_column {
         uint32_t *codes;
     };
     struct str *dictionary;
-    uint32_t dictionary_count, dictionary_cap;
+    uint32_t dictionary_count;
+    size_t dictionary_cap;
     struct map map;
     struct str last;
     uint32_t last_code;
@@ -554,7 +556,5 @@ enum err_code lake_write_file(struct lake *l, const char *location, struct str b
 /* Files with names of ours that no snapshot knows, left by a crash or a lost race, become garbage. */
 enum err_code lake_orphans_find(struct lake *l, struct err *e) MUST_USE;
 void lake_note_orphan(struct lake *l); /* the next cleanup looks for them */
-/* array of T with room for one more */
-void *lake_grown(void *array, size_t count, size_t *cap, size_t size);
 
 #endif

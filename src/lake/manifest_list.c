@@ -214,7 +214,7 @@ enum err_code lake_list_read(struct str location, struct lake_manifest **ret, si
         const struct avro_value *v;
         code = avro_reader_next(r, &v, e);
         if (code != ERR_OK) break;
-        *ret = lake_grown(*ret, *ret_count, &cap, sizeof **ret);
+        *ret = array_grown(*ret, *ret_count, &cap, sizeof **ret);
         code = get_manifest(v, &(*ret)[*ret_count], e);
         if (code == ERR_OK && ++*ret_count > MANIFESTS_MAX)
             code = ERR(e, ERR_CORRUPT, "more than %d manifests", MANIFESTS_MAX);

@@ -155,7 +155,7 @@ static enum err_code flush(struct merge *m, struct err *e)
 static void note_run(struct merge *m, const struct input *in, size_t from, size_t count)
 {
     struct lake_runs *r = m->runs;
-    r->items = lake_grown(r->items, r->count, &r->cap, sizeof *r->items);
+    r->items = array_grown(r->items, r->count, &r->cap, sizeof *r->items);
     r->items[r->count++] =
         (struct lake_run){in->r.f->serial, in->r.base + (int64_t)from, m->written, (int64_t)count};
     m->written += (int64_t)count;

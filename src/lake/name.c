@@ -91,18 +91,9 @@ void lake_day_text(int32_t day, char out[16])
     out[10] = 0;
 }
 
-void *lake_grown(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count < *cap) return array;
-    *cap = *cap ? *cap * 2 : 16;
-    array = realloc(array, *cap * size);
-    CHECK(array != NULL);
-    return array;
-}
-
 void lake_note_written(struct lake *l, const char *path)
 {
-    l->written = lake_grown(l->written, l->written_count, &l->written_cap, sizeof *l->written);
+    l->written = array_grown(l->written, l->written_count, &l->written_cap, sizeof *l->written);
     l->written[l->written_count] = strdup(path);
     CHECK(l->written[l->written_count] != NULL);
     l->written_count++;

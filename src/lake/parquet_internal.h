@@ -10,6 +10,7 @@
 #define TICKLAKE_LAKE_PARQUET_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "lake/parquet.h"
 
 enum parquet_physical {

@@ -210,11 +210,7 @@ static size_t page_end(const struct job *j, size_t row, size_t value, size_t *re
 static struct parquet_page *new_page(struct job *j)
 {
     struct parquet_writer *w = j->w;
-    if (j->page_count == w->pages_cap) {
-        w->pages_cap = w->pages_cap ? w->pages_cap * 2 : 64;
-        w->pages = realloc(w->pages, w->pages_cap * sizeof *w->pages);
-        CHECK(w->pages != NULL);
-    }
+    w->pages = array_grown(w->pages, j->page_count, &w->pages_cap, sizeof *w->pages);
     return &w->pages[j->page_count++];
 }
 

@@ -65,7 +65,7 @@ static bool cache_find(const struct lake *l, const struct lake_table *t, u128 ke
 
 static void add_target(struct lake_change *c, struct lake_target target)
 {
-    c->targets = lake_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
+    c->targets = array_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
     c->targets[c->target_count++] = target;
 }
 

@@ -93,9 +93,8 @@ uint32_t lake_row_set_code(struct lake_column *c, struct str text, struct arena 
         return c->last_code;
     uint32_t code = map_get(&c->map, text);
     if (code == MAP_NONE) {
-        size_t cap = c->dictionary_cap;
-        c->dictionary = lake_grown(c->dictionary, c->dictionary_count, &cap, sizeof *c->dictionary);
-        c->dictionary_cap = (uint32_t)cap;
+        c->dictionary = array_grown(c->dictionary, c->dictionary_count, &c->dictionary_cap,
+                                    sizeof *c->dictionary);
         code = c->dictionary_count++;
         CHECK(arena_copy(texts, text, &c->dictionary[code]));
         CHECK(map_put(&c->map, text, code) == code);

@@ -296,7 +296,7 @@ enum err_code lake_put_state(struct lake *l, struct str name, struct str bytes, 
     if (put) {
         free((char *)(uintptr_t)put->bytes.p);
     } else {
-        l->states = lake_grown(l->states, l->state_count, &l->state_cap, sizeof *l->states);
+        l->states = array_grown(l->states, l->state_count, &l->state_cap, sizeof *l->states);
         put = &l->states[l->state_count++];
         put->name = strndup(name.p, name.n);
         CHECK(put->name != NULL);

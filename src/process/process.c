@@ -48,11 +48,7 @@ struct tape *tape_named(struct process *p, struct str name)
     uint32_t at = map_get(&p->names, name);
     if (at != MAP_NONE) return p->tapes[at];
     if (p->tape_count >= p->options.tapes_max) return NULL;
-    if (p->tape_count == p->tape_cap) {
-        p->tape_cap = p->tape_cap ? p->tape_cap * 2 : 64;
-        p->tapes = realloc(p->tapes, p->tape_cap * sizeof(struct tape *));
-        CHECK(p->tapes != NULL);
-    }
+    p->tapes = array_grown(p->tapes, p->tape_count, &p->tape_cap, sizeof(struct tape *));
     struct tape *tape = malloc(sizeof *tape + name.n);
     CHECK(tape != NULL);
     uint32_t put = map_put(&p->names, name, p->tape_count);

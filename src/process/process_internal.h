@@ -9,6 +9,7 @@
 #ifndef TICKLAKE_PROCESS_PROCESS_INTERNAL_H
 #define TICKLAKE_PROCESS_PROCESS_INTERNAL_H
 
+#include "base/array.h"
 #include "base/map.h"
 #include "event/series.h"
 #include "process/process.h"
@@ -59,7 +60,8 @@ struct process {
     struct process_options options;
     struct map names; /* name -> index in tapes */
     struct tape **tapes;
-    uint32_t tape_count, tape_cap;
+    uint32_t tape_count;
+    size_t tape_cap;
     uint32_t *tape_of; /* by series; MAP_NONE: not known */
     uint32_t series_known;
     uint32_t seconds_max; /* open seconds a tape */

@@ -1,5 +1,6 @@
 #include "recording/reader.h"
 
+#include "base/array.h"
 #include "base/map.h"
 
 #include <stdlib.h>
@@ -88,11 +89,7 @@ static enum err_code add_file(struct collect *c, const char *path, bool named, s
         recording_close(r);
         return ERR(e, ERR_FULL, "%s: more than %d recordings in one set", path, SET_MAX);
     }
-    if (s->count == s->cap) {
-        s->cap = s->cap ? s->cap * 2 : 16;
-        s->members = realloc(s->members, s->cap * sizeof *s->members);
-        CHECK(s->members != NULL);
-    }
+    s->members = array_grown(s->members, s->count, &s->cap, sizeof *s->members);
     map_put(&s->known, str_of(recording_identity(r)), (uint32_t)s->count);
     if (s->count >= OPEN_MAX) recording_rewind(r);
     s->size += r->packed_size;

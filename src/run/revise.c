@@ -3,15 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void *revise_grown(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count < *cap) return array;
-    *cap = *cap ? *cap * 2 : 64;
-    array = realloc(array, *cap * size);
-    CHECK(array != NULL);
-    return array;
-}
-
 struct revise *revise_new(const struct series_table *series, struct lake *lake,
                           struct process *process)
 {
@@ -55,7 +46,7 @@ static struct dirty *dirty_at(struct revise *rv, uint32_t series, int64_t second
     struct str name = dirty_name(rv, &d, text);
     uint32_t at = map_get(&rv->index, name);
     if (at == MAP_NONE) {
-        rv->dirty = revise_grown(rv->dirty, rv->dirty_count, &rv->dirty_cap, sizeof *rv->dirty);
+        rv->dirty = array_grown(rv->dirty, rv->dirty_count, &rv->dirty_cap, sizeof *rv->dirty);
         at = (uint32_t)rv->dirty_count++;
         rv->dirty[at] = d;
         CHECK(map_put(&rv->index, name, at) != MAP_FULL);
@@ -80,7 +71,7 @@ void revise_rollup(struct revise *rv, uint32_t series, enum timeframe tf, int64_
 
 void revise_gap(struct revise *rv, const struct gap_change *g)
 {
-    rv->changes = revise_grown(rv->changes, rv->change_count, &rv->change_cap, sizeof *rv->changes);
+    rv->changes = array_grown(rv->changes, rv->change_count, &rv->change_cap, sizeof *rv->changes);
     rv->changes[rv->change_count++] = (struct change){.g = *g};
 }
 

@@ -22,7 +22,7 @@ static void fresh_set(struct fresh *f, const struct candle *c)
         *old = *c;
         return;
     }
-    f->items = revise_grown(f->items, f->count, &f->cap, sizeof *f->items);
+    f->items = array_grown(f->items, f->count, &f->cap, sizeof *f->items);
     f->items[f->count++] = *c;
 }
 
@@ -49,7 +49,7 @@ static enum err_code collect_trade(void *ctx, const struct trade *t, struct err 
     struct trade_list *l = ctx;
     if (t->stream != l->stream) return ERR_OK;
     if (l->count >= LIMIT) return ERR(e, ERR_FULL, "more than %d trades in one minute", LIMIT);
-    l->items = revise_grown(l->items, l->count, &l->cap, sizeof *l->items);
+    l->items = array_grown(l->items, l->count, &l->cap, sizeof *l->items);
     struct trade *copy = &l->items[l->count++];
     *copy = *t;
     if (!arena_copy(&l->texts, t->id_text, &copy->id_text))
@@ -66,7 +66,7 @@ static enum err_code collect_candle(void *ctx, const struct candle *c, struct er
 {
     (void)e;
     struct candle_list *l = ctx;
-    l->items = revise_grown(l->items, l->count, &l->cap, sizeof *l->items);
+    l->items = array_grown(l->items, l->count, &l->cap, sizeof *l->items);
     l->items[l->count++] = *c;
     return ERR_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef TICKLAKE_RUN_REVISE_INTERNAL_H
 #define TICKLAKE_RUN_REVISE_INTERNAL_H
 
+#include "base/array.h"
 #include "run/revise.h"
 #include "run/run_internal.h"
 
@@ -32,7 +33,6 @@ struct revise {
     size_t change_count, change_cap;
 };
 
-void *revise_grown(void *array, size_t count, size_t *cap, size_t size);
 /* Forgets everything that is pending, in memory and in the lake's state. */
 enum err_code revise_forget(struct revise *rv, struct err *e) MUST_USE;
 

@@ -234,11 +234,7 @@ uint32_t core_position_slot(struct core *c, struct str name)
     uint32_t slot = map_get(&c->place_index, name);
     if (slot != MAP_NONE) return slot;
     CHECK(c->place_count < CORE_PLACES_MAX);
-    if (c->place_count == c->place_cap) {
-        c->place_cap = c->place_cap ? c->place_cap * 2 : 64;
-        c->places = realloc(c->places, c->place_cap * sizeof *c->places);
-        CHECK(c->places != NULL);
-    }
+    c->places = array_grown(c->places, c->place_count, &c->place_cap, sizeof *c->places);
     slot = (uint32_t)c->place_count++;
     c->places[slot] = (struct core_place){.name = strndup(name.p, name.n)};
     CHECK(c->places[slot].name != NULL);

@@ -2,6 +2,7 @@
 #ifndef TICKLAKE_SOURCE_CORE_INNER_H
 #define TICKLAKE_SOURCE_CORE_INNER_H
 
+#include "base/array.h"
 #include "source/core.h"
 
 #include <stdatomic.h>

@@ -77,12 +77,8 @@ static bool remember(struct core *c, const struct instrument *i)
         c->instrument_hashes[at] = hash;
         return changed;
     }
-    if (c->instrument_count == c->instrument_cap) {
-        c->instrument_cap = c->instrument_cap ? c->instrument_cap * 2 : 1024;
-        c->instrument_hashes =
-            realloc(c->instrument_hashes, c->instrument_cap * sizeof *c->instrument_hashes);
-        CHECK(c->instrument_hashes != NULL);
-    }
+    c->instrument_hashes = array_grown(c->instrument_hashes, c->instrument_count,
+                                       &c->instrument_cap, sizeof *c->instrument_hashes);
     if (map_put(&c->instruments, name, (uint32_t)c->instrument_count) == MAP_FULL) return true;
     c->instrument_hashes[c->instrument_count++] = hash;
     return true;

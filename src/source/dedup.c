@@ -73,28 +73,21 @@ struct dedup_tape *dedup_tape_of(struct dedup *d, uint32_t series, uint8_t strea
     return tape;
 }
 
-static void list_add(struct dedup_tape ***list, size_t *count, size_t *cap, struct dedup_tape *tape)
-{
-    if (*count == *cap) {
-        *cap = *cap ? *cap * 2 : 64;
-        *list = realloc(*list, *cap * sizeof(struct dedup_tape *));
-        CHECK(*list != NULL);
-    }
-    (*list)[(*count)++] = tape;
-}
-
 void dedup_touch(struct dedup *d, struct dedup_tape *tape)
 {
     if (tape->dirty) return;
     tape->dirty = true;
-    list_add(&d->dirty, &d->dirty_count, &d->dirty_cap, tape);
+    d->dirty = array_grown(d->dirty, d->dirty_count, &d->dirty_cap, sizeof(struct dedup_tape *));
+    d->dirty[d->dirty_count++] = tape;
 }
 
 void dedup_activate(struct dedup *d, struct dedup_tape *tape)
 {
     if (tape->active) return;
     tape->active = true;
-    list_add(&d->active, &d->active_count, &d->active_cap, tape);
+    d->active =
+        array_grown(d->active, d->active_count, &d->active_cap, sizeof(struct dedup_tape *));
+    d->active[d->active_count++] = tape;
 }
 
 /* ---- Contents ---- */

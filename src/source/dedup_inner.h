@@ -3,6 +3,7 @@
 #define TICKLAKE_SOURCE_DEDUP_INNER_H
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "source/dedup.h"
 
 /* The ids that are missing below a span. */

@@ -12,6 +12,7 @@
  */
 #include "source/core.h"
 
+#include "base/array.h"
 #include "io/clock.h"
 
 #include <stdatomic.h>
@@ -43,7 +44,7 @@ struct source_replay {
     struct replay_member *members;
     struct core_connection **connections;
     struct map connection_index;
-    size_t connection_count;
+    size_t connection_count, connection_cap;
     char *damage[DAMAGE_MAX];
     size_t damage_count;
     atomic_bool stop;
@@ -182,11 +183,8 @@ static struct core_connection *find_connection(struct source_replay *s, size_t m
     struct str k = {key, (size_t)n};
     uint32_t at = map_get(&s->connection_index, k);
     if (at != MAP_NONE) return s->connections[at];
-    if ((s->connection_count & (s->connection_count - 1)) == 0) {
-        size_t cap = s->connection_count ? s->connection_count * 2 : 1;
-        s->connections = realloc(s->connections, cap * sizeof(struct core_connection *));
-        CHECK(s->connections != NULL);
-    }
+    s->connections = array_grown(s->connections, s->connection_count, &s->connection_cap,
+                                 sizeof(struct core_connection *));
     struct core_connection *made = core_connection_new(s->core, v, name);
     s->connections[s->connection_count] = made;
     map_put(&s->connection_index, k, (uint32_t)s->connection_count++);

@@ -1,5 +1,7 @@
 #include "store/store_state.h"
 
+#include "base/array.h"
+
 #include <stdlib.h>
 
 /* Deduplication keeps some kilobytes a series at most; this holds 100,000 of them. */
@@ -21,15 +23,6 @@ void store_state_free(struct store_loaded *l)
     *l = (struct store_loaded){0};
 }
 
-/* Room for one more element of `size`; doubles. */
-static void *grown(void *array, size_t count, size_t size)
-{
-    if (count && (count < 16 || (count & (count - 1)))) return array;
-    array = realloc(array, (count < 16 ? 16 : count * 2) * size);
-    CHECK(array != NULL);
-    return array;
-}
-
 static enum err_code copy(struct store_db *db, struct arena *a, struct str bytes, struct str *ret,
                           struct err *e)
 {
@@ -44,7 +37,7 @@ static enum err_code get_dedup(struct store_db *db, sqlite3_stmt *s, uint32_t se
     if (series < 0 || series >= series_end || stream < 0 || stream >= STREAM_MAX)
         return ERR(e, ERR_CORRUPT, "%s: dedup state of series %lld, stream %lld: no such thing",
                    db->path, (long long)series, (long long)stream);
-    l->dedup = grown(l->dedup, l->state.dedup_count, sizeof *l->dedup);
+    l->dedup = array_grown(l->dedup, l->state.dedup_count, &l->dedup_cap, sizeof *l->dedup);
     struct dedup_state *d = &l->dedup[l->state.dedup_count++];
     d->series = (uint32_t)series;
     d->stream = (uint8_t)stream;
@@ -55,7 +48,8 @@ static enum err_code get_position(struct store_db *db, sqlite3_stmt *s, uint32_t
                                   struct store_loaded *l, struct err *e)
 {
     (void)series_end;
-    l->positions = grown(l->positions, l->state.position_count, sizeof *l->positions);
+    l->positions =
+        array_grown(l->positions, l->state.position_count, &l->position_cap, sizeof *l->positions);
     struct source_position *p = &l->positions[l->state.position_count++];
     p->frames = sqlite3_column_int64(s, 1);
     p->done = sqlite3_column_int64(s, 2) != 0;
@@ -65,7 +59,8 @@ static enum err_code get_position(struct store_db *db, sqlite3_stmt *s, uint32_t
 static enum err_code get_gap(struct store_db *db, sqlite3_stmt *s, uint32_t series_end,
                              struct store_loaded *l, struct err *e)
 {
-    l->open_gaps = grown(l->open_gaps, l->state.open_gap_count, sizeof *l->open_gaps);
+    l->open_gaps =
+        array_grown(l->open_gaps, l->state.open_gap_count, &l->open_gap_cap, sizeof *l->open_gaps);
     struct gap *g = &l->open_gaps[l->state.open_gap_count++];
     return store_row_get_gap(db, s, &l->arena, series_end, g, e);
 }
@@ -74,7 +69,8 @@ static enum err_code get_instrument(struct store_db *db, sqlite3_stmt *s, uint32
                                     struct store_loaded *l, struct err *e)
 {
     (void)series_end;
-    l->instruments = grown(l->instruments, l->state.instrument_count, sizeof *l->instruments);
+    l->instruments = array_grown(l->instruments, l->state.instrument_count, &l->instrument_cap,
+                                 sizeof *l->instruments);
     struct instrument *i = &l->instruments[l->state.instrument_count++];
     return store_row_get_instrument(db, s, &l->arena, i, e);
 }

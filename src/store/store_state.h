@@ -12,6 +12,7 @@ struct store_loaded {
     struct source_position *positions;
     struct gap *open_gaps;
     struct instrument *instruments;
+    size_t dedup_cap, position_cap, open_gap_cap, instrument_cap;
 };
 
 void store_state_init(struct store_loaded *l);
