@@ -86,7 +86,7 @@ static inline struct world *world_new(uint64_t seed)
     world->next = 1;
     proof_set_init(&world->expected);
     for (int i = 0; i < WORLD_SERIES; i++) {
-        char name[32];
+        char name[64];
         snprintf(name, sizeof name, "SYMBOL-LONGER-THAN-16-%d", i);
         world->ids[i] = series_intern(world->series, i % 2 ? STR("binance") : STR("tiingo"),
                                       STR("binance"), str_of(name), str_of(name));

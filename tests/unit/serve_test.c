@@ -187,7 +187,7 @@ static void test_live(void **state)
     assert_false(serve_has_listeners(s));
     serve_publish(s, STR("{\"nobody\":1}"));
     int fd = listen_live(s);
-    read_until(fd, &all, ": ticklake");
+    read_until(fd, &all, ": ticklake\n\n"); /* the header "server: ticklake" comes before */
     assert_true(str_contains(buf_str(&all), "text/event-stream"));
     assert_true(serve_has_listeners(s));
     serve_publish(s, STR("{\"trade\":1}"));
