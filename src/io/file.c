@@ -124,7 +124,8 @@ enum err_code file_writer_open(const char *path, struct file_writer **ret, struc
     struct file_writer *w = calloc(1, sizeof *w);
     CHECK(w != NULL);
     int n = snprintf(w->partial, sizeof w->partial, "%s.partial", path);
-    CHECK(n >= 0 && (size_t)n < sizeof w->partial && str_copy(w->path, sizeof w->path, str_of(path)));
+    CHECK(n >= 0 && (size_t)n < sizeof w->partial &&
+          str_copy(w->path, sizeof w->path, str_of(path)));
     w->fd = open(w->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (w->fd < 0) {
         enum err_code code = disk(e, "create", w->partial);
@@ -256,5 +257,6 @@ enum err_code file_lock(const char *folder, const char *command, int *ret_fd, st
 
 void file_unlock(int fd)
 {
-    if (fd >= 0) close(fd); /* a POSIX lock ends with its descriptor; the file stays, so no race on unlink */
+    if (fd >= 0)
+        close(fd); /* a POSIX lock ends with its descriptor; the file stays, so no race on unlink */
 }
