@@ -51,6 +51,8 @@ int64_t lake_position(const struct lake *l);
 /* Trades, quotes, dead letters, gaps, venue candles and instruments of the batch. */
 enum err_code lake_push(struct lake *l, const struct batch *b, struct err *e) MUST_USE;
 enum err_code lake_push_candle(struct lake *l, const struct candle *c, struct err *e) MUST_USE;
+/* One row of `gaps`, replacing the one of its gap_id. */
+enum err_code lake_push_gap(struct lake *l, const struct gap *g, struct err *e) MUST_USE;
 /* State blobs of other stages, written with the next commit. Empty bytes delete. */
 enum err_code lake_put_state(struct lake *l, struct str name, struct str bytes,
                              struct err *e) MUST_USE;
@@ -126,7 +128,7 @@ enum err_code lake_each_candle(struct lake *l,
                                enum err_code (*each)(void *ctx, const struct candle *c,
                                                      const char *path, struct err *e),
                                void *ctx, struct err *e) MUST_USE;
-/* Every committed gap, deletes applied; times are whole microseconds, the cause is left out. */
+/* Every committed gap, deletes applied; times are whole microseconds. */
 enum err_code lake_each_gap(struct lake *l,
                             enum err_code (*each)(void *ctx, const struct gap *g, const char *path,
                                                   struct err *e),

@@ -404,7 +404,7 @@ enum err_code lake_read_quote(struct lake *l, const struct lake_file_reader *r, 
 enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r, size_t row,
                                struct lake_names *names, struct candle *ret,
                                struct err *e) MUST_USE;
-/* Without the cause; times are whole microseconds. */
+/* Times are whole microseconds. */
 enum err_code lake_read_gap(struct lake *l, const struct lake_file_reader *r, size_t row,
                             struct lake_names *names, struct gap *ret, struct err *e) MUST_USE;
 

@@ -213,6 +213,7 @@ enum err_code lake_read_gap(struct lake *l, const struct lake_file_reader *r, si
         .candles_revised = r->chunks[GAPS_candles_revised].longs[row],
         .opened_ns = micros_to_ns(r->chunks[GAPS_opened_at].longs[row]),
         .closed_ns = micros_to_ns(number(r, GAPS_closed_at, row, INT64_MIN)),
+        .cause = text(r, GAPS_cause, row),
     };
     return ERR_OK;
 }

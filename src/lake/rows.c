@@ -190,14 +190,17 @@ static enum err_code push_trades(struct lake *l, const struct batch *b, struct e
     return ERR_OK;
 }
 
+static enum err_code put_gap(struct lake *l, struct gap g, bool *ret_again, struct err *e)
+{
+    TRY(keep(l, &g.cause, e));
+    *(struct gap *)row_of_key(&l->rows[TABLE_GAPS], lake_key_gap(g.gap_id), ret_again) = g;
+    return ERR_OK;
+}
+
 static enum err_code push_others(struct lake *l, const struct batch *b, struct err *e)
 {
     bool again;
-    for (size_t i = 0; i < b->gap_count; i++) {
-        struct gap g = b->gaps[i];
-        TRY(keep(l, &g.cause, e));
-        *(struct gap *)row_of_key(&l->rows[TABLE_GAPS], lake_key_gap(g.gap_id), &again) = g;
-    }
+    for (size_t i = 0; i < b->gap_count; i++) TRY(put_gap(l, b->gaps[i], &again, e));
     for (size_t i = 0; i < b->instrument_count; i++) {
         struct instrument n = b->instruments[i];
         TRY(KEEP(l, e, &n.venue, &n.symbol, &n.venue_symbol, &n.base, &n.quote, &n.settle,
@@ -279,6 +282,15 @@ enum err_code lake_push_candle(struct lake *l, const struct candle *c, struct er
     bool replaces = c->replaces || (again && to->replaces);
     *to = *c;
     to->replaces = replaces;
+    atomic_fetch_add(&l->stats.buffered_rows, !again);
+    return ERR_OK;
+}
+
+enum err_code lake_push_gap(struct lake *l, const struct gap *g, struct err *e)
+{
+    bool again;
+    TRY(check_room(l, 1, e));
+    TRY(put_gap(l, *g, &again, e));
     atomic_fetch_add(&l->stats.buffered_rows, !again);
     return ERR_OK;
 }

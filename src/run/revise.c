@@ -10,6 +10,7 @@ struct revise *revise_new(const struct series_table *series, struct lake *lake,
     CHECK(rv != NULL);
     *rv = (struct revise){.names = series, .lake = lake, .process = process};
     map_init(&rv->index, REVISE_MAX * 2);
+    map_init(&rv->counted, REVISE_GAPS_MAX);
     return rv;
 }
 
@@ -17,6 +18,7 @@ struct revise *revise_free(struct revise *rv)
 {
     if (!rv) return NULL;
     map_free(&rv->index);
+    map_free(&rv->counted);
     free(rv->dirty);
     free(rv->changes);
     free(rv);
@@ -173,7 +175,8 @@ static enum err_code restore_change(void *ctx, struct str name, struct str bytes
 enum err_code revise_restore(struct revise *rv, struct err *e)
 {
     TRY(lake_each_state(rv->lake, "revise/second/", restore_dirty, rv, e));
-    return lake_each_state(rv->lake, "revise/gap/", restore_change, rv, e);
+    TRY(lake_each_state(rv->lake, "revise/gap/", restore_change, rv, e));
+    return revise_restore_counts(rv, e);
 }
 
 enum err_code revise_forget(struct revise *rv, struct err *e)

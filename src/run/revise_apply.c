@@ -224,8 +224,9 @@ static bool holds(const struct candle_list *l, const struct candle *c)
     return false;
 }
 
-static enum err_code apply_change(struct tape_pass *p, const struct gap_change *g, struct err *e)
+static enum err_code apply_change(struct tape_pass *p, struct change *change, struct err *e)
 {
+    const struct gap_change *g = &change->g;
     int64_t to = g->to_ns < g->watermark_ns ? g->to_ns : g->watermark_ns;
     if (to < g->from_ns) to = g->from_ns;
     struct candle_list rows = {0};
@@ -245,6 +246,7 @@ static enum err_code apply_change(struct tape_pass *p, const struct gap_change *
                                       rows.items[i].open_time_ns);
         struct candle copy = made ? *made : rows.items[i];
         code = replace(p, &copy, 1, e);
+        change->revised++;
     }
     free(rows.items);
     return code;
@@ -272,13 +274,13 @@ static int compare_change(const void *a, const void *b, void *ctx)
     return c ? c : (x->g.sequence > y->g.sequence) - (x->g.sequence < y->g.sequence);
 }
 
-static enum err_code apply_tape(struct tape_pass *p, const struct change *changes, size_t count,
+static enum err_code apply_tape(struct tape_pass *p, struct change *changes, size_t count,
                                 int64_t *ret_rows, struct err *e)
 {
     TRY(make_minutes(p, e));
     for (int tf = TIMEFRAME_5M; tf < TIMEFRAME_MAX; tf++)
         TRY(make_rollups(p, (enum timeframe)tf, e));
-    for (size_t i = 0; i < count; i++) TRY(apply_change(p, &changes[i].g, e));
+    for (size_t i = 0; i < count; i++) TRY(apply_change(p, &changes[i], e));
     for (size_t i = 0; i < p->fresh.count; i++)
         TRY(lake_push_candle(p->rv->lake, &p->fresh.items[i], e));
     *ret_rows += (int64_t)p->fresh.count;
@@ -311,5 +313,6 @@ enum err_code revise_apply(struct revise *rv, int64_t now_ns, int64_t *ret_rows,
         free(p.fresh.items);
         TRY(code);
     }
+    TRY(revise_count(rv, e));
     return revise_forget(rv, e);
 }

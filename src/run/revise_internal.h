@@ -20,6 +20,7 @@ struct dirty {
 struct change {
     struct gap_change g;
     bool persisted;
+    int64_t revised; /* candles that it turned */
 };
 
 struct revise {
@@ -31,8 +32,14 @@ struct revise {
     size_t dirty_count, dirty_cap;
     struct change *changes;
     size_t change_count, change_cap;
+    struct map counted; /* 8 bytes of gap_id -> candles revised so far; 0: closed */
 };
 
+enum { REVISE_GAPS_MAX = 1 << 24 };
+
+/* revise_count.c: candles_revised of the gaps that changed, after their changes were applied. */
+enum err_code revise_restore_counts(struct revise *rv, struct err *e) MUST_USE;
+enum err_code revise_count(struct revise *rv, struct err *e) MUST_USE;
 /* Forgets everything that is pending, in memory and in the lake's state. */
 enum err_code revise_forget(struct revise *rv, struct err *e) MUST_USE;
 
