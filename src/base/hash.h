@@ -7,6 +7,5 @@
 uint64_t hash64(struct str s);
 u128 hash128(struct str s);
 void hash_hex(u128 h, char text[33]);
-enum err_code hash_from_hex(struct str hex, u128 *ret) MUST_USE;
 
 #endif

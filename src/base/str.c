@@ -46,7 +46,7 @@ struct str str_trim(struct str s)
     return s;
 }
 
-enum err_code str_to_u64(struct str s, uint64_t *ret)
+static enum err_code to_u64(struct str s, uint64_t *ret)
 {
     if (s.n == 0) return ERR_PARSE;
     uint64_t v = 0;
@@ -64,7 +64,7 @@ enum err_code str_to_i64(struct str s, int64_t *ret)
 {
     bool negative = s.n && s.p[0] == '-';
     uint64_t v;
-    TRY(str_to_u64(negative ? (struct str){s.p + 1, s.n - 1} : s, &v));
+    TRY(to_u64(negative ? (struct str){s.p + 1, s.n - 1} : s, &v));
     if (v > (uint64_t)INT64_MAX + negative) return ERR_PARSE;
     *ret = negative ? (int64_t)(0 - v) : (int64_t)v;
     return ERR_OK;

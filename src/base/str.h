@@ -32,9 +32,8 @@ bool str_contains(struct str s, const char *part);
 /* Takes off and returns what stands before the first `sep`; the rest stays in *s. At the end, all of it. */
 struct str str_cut(struct str *s, char sep);
 struct str str_trim(struct str s);
-/* Whole slice is a decimal integer of the type's range, else ERR_PARSE. */
+/* Whole slice is a decimal integer of the range, else ERR_PARSE. */
 enum err_code str_to_i64(struct str s, int64_t *ret) MUST_USE;
-enum err_code str_to_u64(struct str s, uint64_t *ret) MUST_USE;
 /* Copies into a fixed array with a zero; false (and an empty string) when it does not fit. */
 bool str_copy(char *to, size_t to_size, struct str s);
 /* Levenshtein distance, for "did you mean"; both at most 64 bytes, else 64. */

@@ -65,7 +65,6 @@ enum err_code command_signals_start(void (*stop)(void *ctx), void *ctx, struct e
 void progress_show(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void progress_end(void); /* leaves the last line standing */
 void progress_clear(void);
-bool progress_is_terminal(void);
 
 /* Columns of a table on a terminal: cells are added row by row, widths found, then printed. Right-aligned: numbers. */
 struct table_out {

@@ -16,7 +16,7 @@ static struct {
     char text[512];
 } progress;
 
-bool progress_is_terminal(void) { return isatty(STDERR_FILENO) == 1; }
+static bool is_terminal(void) { return isatty(STDERR_FILENO) == 1; }
 
 static int terminal_width(void)
 {
@@ -34,7 +34,7 @@ void progress_clear(void)
 
 void progress_show(const char *format, ...)
 {
-    bool terminal = progress_is_terminal();
+    bool terminal = is_terminal();
     int64_t now = clock_mono_ns(), least = terminal ? 100 * NS_PER_MS : 10 * NS_PER_S;
     if (progress.shown_ns && now - progress.shown_ns < least) return;
     progress.shown_ns = now;

@@ -69,7 +69,6 @@ struct parquet_writer_options {
     const int *sort_columns; /* told in the footer; rows must come so */
     int sort_count;
     int32_t page_rows; /* 0: 20,000 */
-    int zstd_level;    /* 0: 1 (level 3 was measured slower and not smaller) */
     parquet_sink sink;
     void *sink_ctx;
 };

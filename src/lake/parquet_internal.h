@@ -215,7 +215,7 @@ void stats_add(struct parquet_column_stats *s, enum column_type type,
                const struct parquet_range *r);
 
 struct parquet_chunk_meta { /* what the footer says of one column of one row group */
-    int64_t first_offset, data_offset, dictionary_offset; /* dictionary: 0 none */
+    int64_t data_offset, dictionary_offset; /* dictionary: 0 none */
     int64_t uncompressed, compressed, values, nulls;
     int64_t column_index_offset, offset_index_offset;
     int32_t column_index_bytes, offset_index_bytes;

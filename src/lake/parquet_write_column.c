@@ -1,7 +1,6 @@
 /* One column of one row group: gaps out, dictionary or not, pages, indexes. */
 #include "lake/parquet_internal.h"
 
-#include <stdlib.h>
 #include <zstd.h>
 
 struct job {
@@ -317,7 +316,7 @@ enum err_code writer_column(struct parquet_writer *w, int column, const struct p
                             size_t rows, struct parquet_chunk_meta *ret, struct err *e)
 {
     const struct parquet_column *c = &w->columns[column];
-    *ret = (struct parquet_chunk_meta){.first_offset = (int64_t)w->offset, .codec = CODEC_ZSTD};
+    *ret = (struct parquet_chunk_meta){.codec = CODEC_ZSTD};
     struct job j = {.w = w, .column = c, .values = v, .rows = rows, .meta = ret};
     make_dense(&j);
     TRY(check_values(&j, e));

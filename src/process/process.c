@@ -76,7 +76,7 @@ static void learn_series(struct process *p)
     p->series_known = count;
 }
 
-struct tape *tape_of_series(struct process *p, uint32_t series)
+static struct tape *tape_of_series(struct process *p, uint32_t series)
 {
     if (series >= p->series_known) learn_series(p);
     CHECK(series < p->series_known);

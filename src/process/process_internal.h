@@ -75,7 +75,6 @@ struct process {
 
 /* process.c: finds or makes the tape. NULL: tapes_max is reached. */
 struct tape *tape_named(struct process *p, struct str name);
-struct tape *tape_of_series(struct process *p, uint32_t series);
 
 /* tape.c */
 void tape_init(struct tape *t, struct str name);

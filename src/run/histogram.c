@@ -35,9 +35,9 @@ void histogram_read(const struct histogram *h, struct run_latency *ret)
         all += counts[i];
     }
     *ret = (struct run_latency){.count = all, .max = atomic_load(&m->max)};
-    int64_t *const quantiles[] = {&ret->p50, &ret->p90, &ret->p99};
-    const int percents[] = {50, 90, 99};
-    for (int q = 0; q < 3 && all; q++) {
+    int64_t *const quantiles[] = {&ret->p50, &ret->p99};
+    const int percents[] = {50, 99};
+    for (int q = 0; q < 2 && all; q++) {
         int64_t seen = 0;
         for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
             seen += counts[i];

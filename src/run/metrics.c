@@ -5,10 +5,8 @@ void run_status(struct run *r, struct run_status *ret)
 {
     struct lake_stats lake;
     struct process_stats process;
-    struct store_stats store = {0};
     lake_stats(r->lake, &lake);
     process_stats(r->process, &process);
-    if (r->store) store_stats(r->store, &store);
     *ret = (struct run_status){
         .marks = {atomic_load(&r->received), atomic_load(&r->durable), atomic_load(&r->emitted),
                   atomic_load(&r->committed)},
@@ -20,10 +18,6 @@ void run_status(struct run *r, struct run_status *ret)
         .late = process.late,
         .gaps_open = atomic_load(&r->gaps_open),
         .commits = lake.commits,
-        .conflicts = lake.conflicts,
-        .compactions = lake.compactions,
-        .store_bytes = store.bytes,
-        .buffered_rows = lake.buffered_rows,
         .last_commit_ns = atomic_load(&r->last_commit_ns),
         .retries = atomic_load(&r->retries),
         .revisions = atomic_load(&r->revisions),

@@ -34,14 +34,13 @@ struct run_marks { /* of the one partition */
     int64_t received, durable, emitted, committed;
 };
 struct run_latency { /* ns */
-    int64_t count, p50, p90, p99, max;
+    int64_t count, p50, p99, max;
 };
 struct run_status {
     struct run_marks marks;
     struct run_latency durable, visible; /* received -> durable, received -> committed */
-    int64_t trades, quotes, dead, duplicates, candles, late, gaps_open, commits, conflicts,
-        compactions;
-    int64_t store_bytes, buffered_rows, last_commit_ns, retries, revisions;
+    int64_t trades, quotes, dead, duplicates, candles, late, gaps_open, revisions;
+    int64_t commits, last_commit_ns, retries;
     bool failed;
 };
 

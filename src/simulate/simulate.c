@@ -59,11 +59,6 @@ const struct sim_market *sim_market_at(const struct simulate *s, int index)
 {
     return &s->markets[index];
 }
-const struct sim_market *sim_market_of(const struct sim_client *c)
-{
-    return &c->sim->markets[c->market];
-}
-bool sim_is_combined(const struct sim_client *c) { return c->combined; }
 void sim_reply(struct sim_client *c, struct str frame) { server_send(c, frame); }
 
 void sim_client_opened(struct simulate *s, struct sim_client *c)

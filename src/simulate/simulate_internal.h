@@ -63,8 +63,6 @@ struct sim_client; /* server.c */
 /* Marks (symbol, stream) as wanted by the client; false for an unknown symbol. "*" is all. */
 bool sim_subscribe(struct sim_client *c, struct str venue_symbol, enum stream stream, bool wanted);
 void sim_reply(struct sim_client *c, struct str frame); /* queues a frame to this client */
-bool sim_is_combined(const struct sim_client *c); /* Binance: the URL asked for wrapped frames */
-const struct sim_market *sim_market_of(const struct sim_client *c);
 
 struct sim_venue {
     const char *name;

@@ -70,7 +70,6 @@ struct core *core_close(struct core *c)
     return NULL;
 }
 
-struct dedup *core_dedup(struct core *c) { return c->dedup; }
 void core_skip(struct core *c, bool on) { c->skip = on; }
 void core_stop(struct core *c) { atomic_store(&c->stop, true); }
 struct source_stats *core_counters(struct core *c) { return &c->stats; }

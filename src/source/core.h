@@ -43,14 +43,12 @@ struct core *core_close(struct core *c); /* gives an unpushed batch back; NULL a
 /* The symbols of a venue, shared by its connections; made at the first call, with those of the past
  * in it. */
 struct venue_names *core_names(struct core *c, const struct venue *v);
-struct dedup *core_dedup(struct core *c);
 
 /* A connection; `name` ("binance/0", "KRAKEN.ws.48.0") stands in dead letters. Lives as long as the
  * core. Connections get their number in the order of these calls. */
 struct core_connection *core_connection_new(struct core *c, const struct venue *v, struct str name);
 /* It was made (anew): the venue's session and the ordinals of id-less prints start from nothing. */
 void core_connected(struct core *c, struct core_connection *n);
-const struct venue *core_connection_venue(const struct core_connection *n);
 
 struct core_input {
     struct core_connection *connection;

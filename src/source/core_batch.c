@@ -132,8 +132,6 @@ enum err_code core_receive(struct core *c, const struct core_input *in, struct e
 {
     CORE_COUNT(c, frames, 1);
     CORE_COUNT(c, bytes, in->len);
-    if (in->received_ns != TIME_ABSENT)
-        __atomic_store_n(&c->stats.last_frame_ns, in->received_ns, __ATOMIC_RELAXED);
     return core_clock(c, in->received_ns != TIME_ABSENT ? in->received_ns : c->event_ns, e);
 }
 

@@ -38,8 +38,6 @@ void core_connected(struct core *c, struct core_connection *n)
     dedup_connection(c->dedup, n->number);
 }
 
-const struct venue *core_connection_venue(const struct core_connection *n) { return n->venue; }
-
 /* ---- Instruments: which are new or changed ---- */
 
 static uint64_t mix(uint64_t hash, struct str s)

@@ -70,6 +70,11 @@ struct dedup_window {
     uint32_t count, cap, next, max, slot_count;
 };
 
+struct dedup_ongoing { /* an outage that lasts */
+    int64_t gap_id, from_ns, opened_ns, candles_revised;
+    char cause[32];
+};
+
 struct dedup {
     struct dedup_options options;
     struct dedup_tape **tapes; /* [series * DEDUP_STREAMS + stream] */
@@ -78,6 +83,8 @@ struct dedup {
     size_t dirty_count, dirty_cap, active_count, active_cap;
     size_t span_count; /* of all sets */
     struct dedup_window window;
+    struct dedup_ongoing **ongoing; /* [series * STREAM_MAX + stream] */
+    size_t ongoing_cap;
     uint32_t *lives; /* by connection: which life it is in, over all connections */
     size_t life_cap;
     uint32_t next_life;
@@ -112,9 +119,5 @@ void dedup_window_init(struct dedup_window *w, uint32_t max);
 void dedup_window_free(struct dedup_window *w);
 /* Finds or adds (then all but the hash is zero, and *ret_new is set). */
 struct dedup_key *dedup_window_key(struct dedup_window *w, u128 hash, bool *ret_new);
-
-void dedup_encode(const struct dedup_tape *tape, struct buf *out);
-/* Into an empty tape; ERR_PARSE for bytes that dedup_encode does not write. */
-enum err_code dedup_decode(struct dedup *d, struct dedup_tape *tape, struct str bytes) MUST_USE;
 
 #endif

@@ -90,7 +90,7 @@ static void put_contents(struct buf *b, const struct dedup_tape *tape)
     }
 }
 
-void dedup_encode(const struct dedup_tape *tape, struct buf *out)
+static void encode(const struct dedup_tape *tape, struct buf *out)
 {
     buf_add_byte(out, STATE_VERSION);
     put_set(out, &tape->now);
@@ -105,7 +105,7 @@ enum err_code dedup_flush(struct dedup *d, struct batch *b)
     for (size_t i = 0; i < d->dirty_count; i++) {
         struct dedup_tape *tape = d->dirty[i];
         buf_reset(&d->buf);
-        dedup_encode(tape, &d->buf);
+        encode(tape, &d->buf);
         if (d->buf.failed || !batch_set_dedup(b, tape->series, tape->stream, buf_str(&d->buf)))
             return ERR_FULL;
     }
@@ -261,7 +261,8 @@ static void restore_rest(struct dedup *d, struct dedup_tape *tape)
     dedup_activate(d, tape);
 }
 
-enum err_code dedup_decode(struct dedup *d, struct dedup_tape *tape, struct str bytes)
+/* Into an empty tape; ERR_PARSE for bytes that encode() does not write. */
+static enum err_code decode(struct dedup *d, struct dedup_tape *tape, struct str bytes)
 {
     struct reader r = {(const uint8_t *)bytes.p, (const uint8_t *)bytes.p + bytes.n, false};
     if (bytes.n == 0 || *r.p++ != STATE_VERSION) return ERR_PARSE;
@@ -299,7 +300,7 @@ enum err_code dedup_restore(struct dedup *d, uint32_t series, uint8_t stream, st
     if (bytes.n && (uint8_t)bytes.p[0] > STATE_VERSION)
         return ERR(e, ERR_VERSION, "state of the deduplication for %.*s %.*s is of version %d",
                    STR_ARG(s->venue), STR_ARG(s->symbol), (uint8_t)bytes.p[0]);
-    if (dedup_decode(d, tape, bytes) == ERR_OK) return ERR_OK;
+    if (decode(d, tape, bytes) == ERR_OK) return ERR_OK;
     empty_tape(d, tape);
     return ERR(e, ERR_CORRUPT,
                "state of the deduplication for %.*s %.*s %s (%zu bytes) cannot be read",

@@ -19,7 +19,6 @@
 struct source_stats { /* read with relaxed atomics */
     int64_t frames, bytes, trades, quotes, duplicates, dead, gaps_opened, gaps_closed;
     int64_t connects, connections_up, connections, venue_errors, guessed_symbols;
-    int64_t last_frame_ns; /* wall clock of the newest frame */
     int64_t batches;
 };
 

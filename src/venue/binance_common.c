@@ -32,7 +32,8 @@ void binance_event(yyjson_val *object, struct binance_event *ret)
     }
 }
 
-void binance_time(struct reading *r, yyjson_val *v, const char *name, int64_t *ret_ns)
+/* Milliseconds, or microseconds where the connection asked for them: told by size, since 10^15 ms is the year 33658. */
+static void event_time(struct reading *r, yyjson_val *v, const char *name, int64_t *ret_ns)
 {
     int64_t value = 0;
     reading_i64(r, v, name, &value);
@@ -76,7 +77,7 @@ void binance_trade(struct venue_session *s, const struct binance_event *ev, enum
     else
         reading_price(&r, ev->f[BINANCE_p], "p", &t->price);
     reading_size(&r, ev->f[BINANCE_q], "q", &t->size);
-    binance_time(&r, ev->f[BINANCE_T], "T", &t->venue_time_ns);
+    event_time(&r, ev->f[BINANCE_T], "T", &t->venue_time_ns);
     if (!yyjson_is_bool(ev->f[BINANCE_m]))
         reading_fail(&r, DEAD_MALFORMED, "m: expected true or false (was the buyer the maker?)");
     t->side = yyjson_is_true(ev->f[BINANCE_m]) ? SIDE_SELL : SIDE_BUY;
@@ -97,7 +98,7 @@ static void book_ticker(struct venue_session *s, const struct binance_event *ev,
     reading_side(&r, f[BINANCE_b], f[BINANCE_B], "bid", &q->bid_price, &q->bid_size);
     reading_side(&r, f[BINANCE_a], f[BINANCE_A], "ask", &q->ask_price, &q->ask_size);
     yyjson_val *time = f[BINANCE_T] ? f[BINANCE_T] : f[BINANCE_E];
-    if (time) binance_time(&r, time, "T", &q->venue_time_ns);
+    if (time) event_time(&r, time, "T", &q->venue_time_ns);
     reading_end(&r);
 }
 

@@ -52,8 +52,6 @@ bool binance_scan(char *frame, size_t len, struct binance_scan *scan) MUST_USE;
 /* A trade or an aggregate; `symbol` as the frame or the request names it. */
 void binance_trade(struct venue_session *s, const struct binance_event *ev, enum stream stream,
                    struct str symbol, struct decoded *out);
-/* Milliseconds, or microseconds where the connection asked for them: told by size, since 10^15 ms is the year 33658. */
-void binance_time(struct reading *r, yyjson_val *v, const char *name, int64_t *ret_ns);
 /* {"code":-1121,"msg":"Invalid symbol."}, alone or under "error"; false when it is neither. */
 bool binance_error(yyjson_val *root, struct str symbol, struct decoded *out);
 

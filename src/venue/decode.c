@@ -124,7 +124,7 @@ static void fail_inexact(struct reading *r, yyjson_val *v, const char *name, con
                  (int)(token.n < 60 ? token.n : 60), token.p, limit);
 }
 
-void reading_dec(struct reading *r, yyjson_val *v, const char *name, struct dec *ret)
+static void read_dec(struct reading *r, yyjson_val *v, const char *name, struct dec *ret)
 {
     if (r->failed) return;
     enum err_code code = json_dec(v, ret);
@@ -137,13 +137,13 @@ void reading_dec(struct reading *r, yyjson_val *v, const char *name, struct dec 
 
 void reading_price(struct reading *r, yyjson_val *v, const char *name, struct dec *ret)
 {
-    reading_dec(r, v, name, ret);
+    read_dec(r, v, name, ret);
     if (!r->failed && ret->digits <= 0) fail_value(r, v, name, "a price above zero");
 }
 
 void reading_size(struct reading *r, yyjson_val *v, const char *name, struct dec *ret)
 {
-    reading_dec(r, v, name, ret);
+    read_dec(r, v, name, ret);
     if (!r->failed && ret->digits < 0) fail_value(r, v, name, "a size of zero or more");
 }
 

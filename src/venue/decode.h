@@ -43,7 +43,6 @@ void reading_fail(struct reading *r, enum dead_reason reason, const char *format
 
 /* Sets the event's series. `exchange` empty: the venue itself. */
 void reading_symbol(struct reading *r, struct str symbol, struct str exchange);
-void reading_dec(struct reading *r, yyjson_val *v, const char *name, struct dec *ret);
 void reading_price(struct reading *r, yyjson_val *v, const char *name, struct dec *ret); /* > 0 */
 void reading_size(struct reading *r, yyjson_val *v, const char *name, struct dec *ret);  /* >= 0 */
 /* One side of a quote. Absent where price is missing, null, empty or zero: a venue has no other way to say so. */
