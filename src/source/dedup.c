@@ -36,6 +36,8 @@ struct dedup *dedup_free(struct dedup *d)
     for (size_t i = 0; i < d->tape_cap; i++)
         if (d->tapes[i]) free_tape(d->tapes[i]);
     free(d->tapes);
+    for (size_t i = 0; i < d->ongoing_cap; i++) free(d->ongoing[i]);
+    free(d->ongoing);
     free(d->dirty);
     free(d->active);
     free(d->lives);

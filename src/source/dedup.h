@@ -48,7 +48,8 @@ void dedup_connection(struct dedup *d, uint32_t connection);
 /* Appends gap events (opened, shrunk, closed) that are due at clock_ns; at_end opens those still in their grace. ERR_FULL
  * when the batch is full: the next call goes on from there. */
 enum err_code dedup_gaps(struct dedup *d, int64_t clock_ns, bool at_end, struct batch *b) MUST_USE;
-/* Outage windows, for streams whose ids cannot tell (and for the time between two runs). */
+/* Outage windows, for streams whose ids cannot tell (and for the time between two runs). to_ns TIME_ABSENT: it lasts; the
+ * next call for this tape, in this run or (by dedup_restore_gap) a later one, ends that row instead of making another. */
 enum err_code dedup_outage(struct dedup *d, uint32_t series, uint8_t stream, int64_t from_ns,
                            int64_t to_ns, struct str cause, struct batch *b) MUST_USE;
 /* Puts the changed state since the last call into the batch (batch_set_dedup). */

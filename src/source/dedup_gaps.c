@@ -147,25 +147,67 @@ enum err_code dedup_gaps(struct dedup *d, int64_t clock_ns, bool at_end, struct 
     return code;
 }
 
+/* ---- Outages ---- */
+
+static struct dedup_ongoing **ongoing_of(struct dedup *d, uint32_t series, uint8_t stream)
+{
+    CHECK(series < SERIES_LIMIT && stream < STREAM_MAX);
+    size_t at = (size_t)series * STREAM_MAX + stream;
+    if (at >= d->ongoing_cap) {
+        size_t cap = d->ongoing_cap ? d->ongoing_cap : 64;
+        while (cap <= at) cap *= 2;
+        d->ongoing = realloc(d->ongoing, cap * sizeof(struct dedup_ongoing *));
+        CHECK(d->ongoing != NULL);
+        for (size_t i = d->ongoing_cap; i < cap; i++) d->ongoing[i] = NULL;
+        d->ongoing_cap = cap;
+    }
+    return &d->ongoing[at];
+}
+
+static void remember(struct dedup *d, const struct gap *g)
+{
+    struct dedup_ongoing **slot = ongoing_of(d, g->series, g->stream);
+    free(*slot);
+    *slot = calloc(1, sizeof **slot);
+    CHECK(*slot != NULL);
+    **slot = (struct dedup_ongoing){.gap_id = g->gap_id,
+                                    .from_ns = g->from_time_ns,
+                                    .opened_ns = g->opened_ns,
+                                    .candles_revised = g->candles_revised};
+    size_t most = sizeof(*slot)->cause - 1;
+    str_copy((*slot)->cause, most + 1,
+             (struct str){g->cause.p, g->cause.n < most ? g->cause.n : most});
+}
+
 enum err_code dedup_outage(struct dedup *d, uint32_t series, uint8_t stream, int64_t from_ns,
                            int64_t to_ns, struct str cause, struct batch *b)
 {
-    struct str copy;
-    if (!batch_text(b, cause, &copy)) return ERR_FULL;
-    struct gap *g = batch_add_gap(b);
-    if (!g) return ERR_FULL;
-    *g = (struct gap){.gap_id = d->next_gap_id++,
+    struct dedup_ongoing **slot = ongoing_of(d, series, stream), *old = *slot;
+    if (old && to_ns == TIME_ABSENT) return ERR_OK;
+    struct gap row = {.gap_id = old ? old->gap_id : d->next_gap_id,
                       .series = series,
                       .stream = stream,
                       .kind = GAP_OUTAGE,
                       .state = GAP_STATE_OPEN,
-                      .from_time_ns = from_ns,
+                      .from_time_ns = old ? old->from_ns : from_ns,
                       .to_time_ns = to_ns,
-                      .opened_ns = to_ns != TIME_ABSENT ? to_ns : from_ns,
-                      .closed_ns = TIME_ABSENT,
-                      .cause = copy};
+                      .opened_ns = old                    ? old->opened_ns
+                                   : to_ns != TIME_ABSENT ? to_ns
+                                                          : from_ns,
+                      .candles_revised = old ? old->candles_revised : 0,
+                      .closed_ns = TIME_ABSENT};
+    if (!batch_text(b, old ? str_of(old->cause) : cause, &row.cause)) return ERR_FULL;
+    struct gap *g = batch_add_gap(b);
+    if (!g) return ERR_FULL;
+    *g = row;
+    if (!old) d->next_gap_id++;
+    free(old);
+    *slot = NULL;
+    if (to_ns == TIME_ABSENT) remember(d, g);
     return ERR_OK;
 }
+
+/* ---- Restoring ---- */
 
 static struct dedup_span *span_of_gap(struct dedup_set *set, int64_t gap_id)
 {
@@ -180,6 +222,9 @@ enum err_code dedup_restore_gap(struct dedup *d, const struct gap *g, struct err
         return ERR(e, ERR_CORRUPT, "ledger: gap %lld of series %u, of which there are %u",
                    (long long)g->gap_id, g->series, series_count(d->options.series));
     if (g->gap_id >= d->next_gap_id) d->next_gap_id = g->gap_id + 1;
+    if (g->kind == GAP_OUTAGE && g->to_time_ns == TIME_ABSENT && g->state == GAP_STATE_OPEN &&
+        g->stream < STREAM_MAX)
+        remember(d, g);
     if (g->kind != GAP_IDS || g->stream >= DEDUP_STREAMS) return ERR_OK;
     struct dedup_tape *tape = dedup_tape_of(d, g->series, g->stream);
     struct dedup_span *s = span_of_gap(&tape->now, g->gap_id);

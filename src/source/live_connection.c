@@ -129,8 +129,11 @@ static void on_close(void *ctx, struct ws *w, const struct ws_closed *end)
     }
     if (!was_open) c->attempt++;
     if (!current) return;
+    bool told = c->down_ns != TIME_ABSENT && !g->suspected;
     went_down(c, "disconnect");
     if (other_of(g)->state == LEG_OPEN) c->current = 1 - c->current;
+    /* Told at once, without an end: where the program is killed meanwhile, the next run still knows when it began. */
+    if (!told && c->down_ns != TIME_ABSENT) live_outage(c, TIME_ABSENT);
 }
 
 static void on_pong(void *ctx, struct ws *w)

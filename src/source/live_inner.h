@@ -123,7 +123,7 @@ void live_record(struct live_leg *g, enum recording_kind kind, struct str bytes,
 /* Subscriptions for every wanted symbol that has none yet. */
 void live_plan(struct live_venue *v);
 bool live_can_plan(const struct live_venue *v);
-/* Outage rows for the streams of a connection whose ids cannot tell. */
+/* Outage rows for the streams of a connection whose ids cannot tell; TIME_ABSENT: it lasts. */
 void live_outage(struct live_connection *c, int64_t to_ns);
 void live_plan_free(struct live_venue *v);
 
@@ -133,6 +133,7 @@ void live_connection_step(struct live_connection *c, int64_t now_ns);
 void live_leg_subscribe(struct live_leg *g, uint32_t from, uint32_t to); /* queues */
 void live_leg_step(struct live_leg *g, int64_t now_ns);                  /* sends what is due */
 void live_leg_answer(struct live_leg *g, const struct core_result *r, int64_t now_ns);
+void live_leg_settle(struct live_leg *g, int64_t now_ns); /* ready, where all is subscribed */
 void live_leg_send(struct live_leg *g, struct str text);
 
 void live_fetch_step(struct live_venue *v, int64_t now_ns);

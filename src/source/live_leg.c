@@ -108,6 +108,7 @@ void live_leg_answer(struct live_leg *g, const struct core_result *r, int64_t no
     if (r->class == FRAME_ACK) {
         g->acked = true;
         if (!g->failed) g->waiting = false;
+        live_leg_settle(g, now_ns);
         return;
     }
     bool named = r->error_symbol.n && mark_bad(g, r->error_symbol);
@@ -162,15 +163,19 @@ static void keep_alive(struct live_leg *g, int64_t now_ns)
     buf_free(&frame);
 }
 
+void live_leg_settle(struct live_leg *g, int64_t now_ns)
+{
+    if (g->range_count > 0 || g->waiting || g->ready) return;
+    g->ready = true;
+    g->ready_ns = now_ns;
+    live_notice(g->connection->venue, "subscribed", "%s: %u subscriptions", g->name,
+                g->connection->sub_count);
+}
+
 void live_leg_step(struct live_leg *g, int64_t now_ns)
 {
     check_answer(g, now_ns);
     if (g->range_count > 0 && !g->waiting && now_ns >= g->send_ns) subscribe_next(g, now_ns);
-    if (g->range_count == 0 && !g->waiting && !g->ready) {
-        g->ready = true;
-        g->ready_ns = now_ns;
-        live_notice(g->connection->venue, "subscribed", "%s: %u subscriptions", g->name,
-                    g->connection->sub_count);
-    }
+    live_leg_settle(g, now_ns);
     keep_alive(g, now_ns);
 }

@@ -160,5 +160,5 @@ void live_outage(struct live_connection *c, int64_t to_ns)
         uint32_t series = venue_names_series(v->names, s->sub.venue_symbol, STR(""));
         if (series != SERIES_NONE) tell(&o, series, s->sub.stream);
     }
-    c->down_ns = TIME_ABSENT;
+    if (to_ns != TIME_ABSENT) c->down_ns = TIME_ABSENT;
 }

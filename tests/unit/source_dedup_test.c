@@ -403,6 +403,26 @@ static void test_outage(void **state)
     assert_false(g->has_count || g->has_ids);
     assert_true(str_is(g->cause, "disconnect"));
     assert_int_equal(dedup_next_gap_id(f.d), 2);
+    /* One that lasts, over a restart: the same row gets its end. */
+    assert_int_equal(
+        dedup_outage(f.d, 1, STREAM_QUOTE, START_NS + 7, TIME_ABSENT, STR("disconnect"), f.batch),
+        ERR_OK);
+    assert_int_equal(f.batch->gaps[1].to_time_ns, TIME_ABSENT);
+    f.ledger[2] = f.batch->gaps[1];
+    restart(&f, 100000);
+    assert_int_equal(
+        dedup_outage(f.d, 1, STREAM_QUOTE, START_NS + 8, TIME_ABSENT, STR("start"), f.batch),
+        ERR_OK);
+    assert_int_equal(f.batch->gap_count, 2);
+    assert_int_equal(
+        dedup_outage(f.d, 1, STREAM_QUOTE, START_NS + 9, START_NS + 10, STR("start"), f.batch),
+        ERR_OK);
+    g = &f.batch->gaps[2];
+    assert_int_equal(g->gap_id, 2);
+    assert_int_equal(g->from_time_ns, START_NS + 7);
+    assert_int_equal(g->to_time_ns, START_NS + 10);
+    assert_true(str_is(g->cause, "disconnect"));
+    assert_int_equal(dedup_next_gap_id(f.d), 3);
     tear_down(&f);
 }
 
