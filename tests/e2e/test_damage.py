@@ -282,6 +282,17 @@ def test_newer_format(name, whole, worse):
     assert whole.hashes() == before
 
 
+def test_a_copied_folder_never_writes_into_the_original(whole, worse, tmp_path):
+    """The tables of a copy still lie where they lay, so a writer on the copy would write there."""
+    copy = Ticklake(tmp_path / 'copy')
+    shutil.copytree(whole.data, copy.data)
+    before = whole.hashes()
+    for command in (['replay', worse.path], ['compact']):
+        done = copy.run(*command, check=78)
+        assert str(whole.data) in done.stderr and str(copy.data) in done.stderr
+    assert whole.hashes() == before
+
+
 def test_data_folder_in_use(worse, ticklake):
     """The holder replays in real time, which would take minutes; readers are let in."""
     holder = ticklake.start('replay', worse.path, '--speed', '1', stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
