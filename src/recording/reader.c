@@ -39,21 +39,15 @@ struct str venue_of_folders(const char *path)
     return found;
 }
 
-static bool put_pair(char *to, size_t size, struct str base, const char *between, struct str quote)
-{
-    int n = snprintf(to, size, "%.*s%s%.*s", STR_ARG(base), between, STR_ARG(quote));
-    return n > 0 && (size_t)n < size;
-}
-
 bool venue_symbol_of_pair(struct str venue, struct str base, struct str quote, char *to,
                           size_t size)
 {
     if (base.n == 0 || quote.n == 0 || base.n > 32 || quote.n > 32) return false;
-    const char *between = "";
-    if (str_starts(venue, "coinbase")) between = "-";
-    if (str_starts(venue, "kraken")) between = "/";
-    if (!put_pair(to, size, base, between, quote)) return false;
-    bool lower = str_is(venue, "tiingo");
+    const struct venue *v = venue_by_name(venue);
+    const char *separator = v && v->pair_separator ? v->pair_separator : "";
+    int n = snprintf(to, size, "%.*s%s%.*s", STR_ARG(base), separator, STR_ARG(quote));
+    if (n <= 0 || (size_t)n >= size) return false;
+    bool lower = v && v->pair_lower_case;
     for (char *c = to; *c; c++) {
         if (lower && *c >= 'A' && *c <= 'Z') *c = (char)(*c + 32);
         if (!lower && *c >= 'a' && *c <= 'z') *c = (char)(*c - 32);

@@ -69,11 +69,12 @@ void retime_number(struct str frame, const char *const *keys, int64_t shift_ns, 
     }
 }
 
+const struct sim_venue *const sim_venue_all[] = {&sim_tiingo,   &sim_binance, &sim_binance_futures,
+                                                 &sim_coinbase, &sim_kraken,  NULL};
+
 const struct sim_venue *sim_venue_by_name(struct str name)
 {
-    static const struct sim_venue *const all[] = {&sim_tiingo, &sim_binance, &sim_binance_futures,
-                                                  &sim_coinbase, &sim_kraken};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (str_is(name, all[i]->name)) return all[i];
+    for (size_t i = 0; sim_venue_all[i]; i++)
+        if (str_is(name, sim_venue_all[i]->name)) return sim_venue_all[i];
     return NULL;
 }

@@ -14,7 +14,7 @@ struct sim_server {
 
 struct session { /* lws allocates and zeroes it for each connection */
     struct sim_client *client;
-    struct http_answer *answer;
+    struct sim_answer *answer;
 };
 
 static struct sim_server *server_of(struct lws *wsi)
@@ -117,7 +117,7 @@ static int begin_answer(struct lws *wsi, struct session *session, struct str pat
     struct sim_server *v = server_of(wsi);
     uint8_t headers[LWS_PRE + 1024], *start = headers + LWS_PRE, *p = start;
     uint8_t *end = headers + sizeof headers - 1;
-    struct http_answer *a = calloc(1, sizeof *a);
+    struct sim_answer *a = calloc(1, sizeof *a);
     CHECK(a != NULL);
     session->answer = a;
     buf_init(&a->body, 64 << 20);
@@ -136,7 +136,7 @@ static int begin_answer(struct lws *wsi, struct session *session, struct str pat
 
 static int write_answer(struct lws *wsi, struct session *session)
 {
-    struct http_answer *a = session->answer;
+    struct sim_answer *a = session->answer;
     uint8_t piece[LWS_PRE + BODY_PIECE];
     if (!a) return -1;
     size_t left = a->body.len - a->at, n = left < BODY_PIECE ? left : BODY_PIECE;

@@ -24,7 +24,7 @@ struct sim_client {
     struct buf incoming;
 };
 
-struct http_answer {
+struct sim_answer {
     struct buf body;
     size_t at;
     int status;

@@ -299,24 +299,43 @@ void sim_tick(struct simulate *s)
 
 /* --- public --- */
 
-static enum err_code add_market(struct simulate *s, struct str name, struct err *e)
+static enum err_code not_simulated(const char *name, struct err *e)
 {
-    const struct sim_venue *v = sim_venue_by_name(name);
-    if (!v || s->market_count == SIM_VENUES_MAX)
-        return ERR(e, ERR_USAGE,
-                   "--venues: \"%.*s\" is not simulated; expected tiingo, binance, "
-                   "binance_futures, coinbase or kraken",
-                   STR_ARG(name));
+    char known[256] = "";
+    size_t n = 0;
+    for (size_t i = 0; sim_venue_all[i] && n < sizeof known; i++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "",
+                              sim_venue_all[i]->name);
+    return ERR(e, ERR_USAGE, "--venues: \"%s\" is not simulated; expected any of %s", name, known);
+}
+
+static void add_market(struct simulate *s, const struct sim_venue *v)
+{
+    CHECK(s->market_count < SIM_VENUES_MAX);
     int i = s->market_count++;
     market_init(&s->markets[i], v, s->options.symbols, s->options.seed * 31 + (uint64_t)i);
     s->played[i] = playback_has(s->playback, v->name);
     s->generated_count += !s->played[i];
+}
+
+/* Those asked for, else every one there is. */
+static enum err_code add_markets(struct simulate *s, struct err *e)
+{
+    const struct simulate_options *o = &s->options;
+    if (!o->venues)
+        for (size_t i = 0; sim_venue_all[i]; i++) add_market(s, sim_venue_all[i]);
+    for (size_t i = 0; o->venues && i < o->venue_count; i++) {
+        const struct sim_venue *v = sim_venue_by_name(str_of(o->venues[i]));
+        if (!v) return not_simulated(o->venues[i], e);
+        if (s->market_count == SIM_VENUES_MAX)
+            return ERR(e, ERR_USAGE, "--venues: at most %d at a time", SIM_VENUES_MAX);
+        add_market(s, v);
+    }
     return ERR_OK;
 }
 
 enum err_code simulate_open(const struct simulate_options *o, struct simulate **ret, struct err *e)
 {
-    static const char *const all[] = {"tiingo", "binance", "binance_futures", "coinbase", "kraken"};
     struct simulate *s = calloc(1, sizeof *s);
     CHECK(s != NULL);
     s->options = *o;
@@ -325,9 +344,7 @@ enum err_code simulate_open(const struct simulate_options *o, struct simulate **
     buf_init(&s->frame, 1 << 20);
     faults_init(&s->faults, &o->faults, o->seed);
     enum err_code code = o->recording_count ? playback_open(o, &s->playback, e) : ERR_OK;
-    const char *const *names = o->venues ? o->venues : all;
-    size_t count = o->venues ? o->venue_count : sizeof all / sizeof all[0];
-    for (size_t i = 0; i < count && code == ERR_OK; i++) code = add_market(s, str_of(names[i]), e);
+    if (code == ERR_OK) code = add_markets(s, e);
     if (code == ERR_OK) code = server_open(s, o->bind, o->port, &s->server, e);
     if (code != ERR_OK) {
         simulate_close(s);

@@ -24,7 +24,7 @@ struct simulate_faults { /* one in N events; 0: never */
 struct simulate_options {
     const char *bind;          /* 127.0.0.1 */
     int port;                  /* 0: any free */
-    const char *const *venues; /* names; NULL: all four families */
+    const char *const *venues; /* names; NULL: all that there are */
     size_t venue_count;
     const char *const
         *recordings; /* paths; their venues are served from them instead of the generator */

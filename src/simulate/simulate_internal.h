@@ -87,6 +87,7 @@ struct sim_venue {
 };
 extern const struct sim_venue sim_tiingo, sim_binance, sim_binance_futures, sim_coinbase,
     sim_kraken;
+extern const struct sim_venue *const sim_venue_all[]; /* NULL-terminated */
 const struct sim_venue *sim_venue_by_name(struct str name);
 
 /* --- faults: a trade goes in, zero or more come out, now or later --- */

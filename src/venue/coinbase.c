@@ -301,6 +301,7 @@ static const char *const hosts[] = {"ws-feed.exchange.coinbase.com",
 const struct venue venue_coinbase = {
     .name = "coinbase",
     .hosts = hosts,
+    .pair_separator = "-",
     .ws_url = "wss://ws-feed.exchange.coinbase.com",
     .rest_url = "https://api.exchange.coinbase.com",
     .documentation = "https://docs.cdp.coinbase.com/exchange/websocket-feed/overview",

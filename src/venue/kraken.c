@@ -247,6 +247,7 @@ const struct venue venue_kraken = {
     .quote_currencies =
         "ZUSD ZEUR ZGBP ZCAD ZJPY XXBT XETH USDT USDC PYUSD RLUSD USD EUR GBP CAD AUD CHF JPY "
         "DAI XBT BTC ETH DOT",
+    .pair_separator = "/",
     .ws_url = "wss://ws.kraken.com/v2",
     .rest_url = "https://api.kraken.com",
     .documentation = "https://docs.kraken.com/exchange/api-reference/spot-websocket-v2",

@@ -184,6 +184,7 @@ const struct venue venue_tiingo = {
     /* USD before BUSD and TUSD: "bnbusd" is BNB-USD. */
     .quote_currencies =
         "USDT USDC FDUSD USD EUR GBP JPY KRW TRY BRL AUD CAD CHF BTC ETH BNB DAI BUSD TUSD",
+    .pair_lower_case = true,
     .ws_url = "wss://api.tiingo.com/crypto",
     .rest_url = "https://api.tiingo.com",
     .documentation = "https://www.tiingo.com/documentation/websockets/crypto",

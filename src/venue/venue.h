@@ -106,6 +106,9 @@ struct venue {
     /* "USDT USDC BTC": split venue symbols when no instrument list is at hand. Of two that both fit the one that is meant
      * stands first. */
     const char *quote_currencies;
+    /* How it writes a pair, for recordings that state base and quote alone: "BTC-USD", "btcusdt". */
+    const char *pair_separator; /* NULL: none */
+    bool pair_lower_case;
     const char *ws_url; /* default; the config's venues[].ws_url replaces it, path included */
     const char *rest_url;
     const char *documentation;
