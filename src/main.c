@@ -21,11 +21,8 @@ static void usage(FILE *to)
             "usage: ticklake COMMAND [options]\n\n"
             "Every trade and quote of the large crypto venues into a lakehouse: complete, exact,\n"
             "about a second old, and provably so.\n\n");
-    for (int i = 0; i < COMMANDS; i++) {
-        struct str first = str_of(commands[i]->summary);
-        first = str_cut(&first, '\n');
-        fprintf(to, "  %-10s %.*s\n", commands[i]->name, STR_ARG(first));
-    }
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->brief);
     fprintf(to, "\n`ticklake COMMAND --help` has options and an example. Begin with:\n"
                 "  ticklake replay --data ./data RECORDING     a recording into a lake\n"
                 "  ticklake run --config ticklake.yaml         live venues into a lake\n"

@@ -31,8 +31,8 @@ enum err_action {
     X(CORRUPT, STOP, 65, "damaged data")                                                           \
     X(PARSE, SKIP, 65, "cannot be read")                                                           \
     X(INEXACT, SKIP, 65, "cannot be held exactly")                                                 \
-    X(CONFLICT, RETRY, 1, "somebody else was faster")                                              \
-    X(NOT_FOUND, STOP, 1, "not found")                                                             \
+    X(CONFLICT, RETRY, 69, "somebody else was faster")                                             \
+    X(NOT_FOUND, STOP, 64, "not found")                                                            \
     X(UNAVAILABLE, RETRY, 69, "a needed service is not there")                                     \
     X(TIMEOUT, RETRY, 69, "no answer in time")                                                     \
     X(NETWORK, RETRY, 69, "connection lost")                                                       \

@@ -181,6 +181,7 @@ static int candles(struct invocation *inv)
 
 const struct command command_candles = {
     .name = "candles",
+    .brief = "candles of a symbol, as a table, a chart or JSON",
     .summary = "Candles of a symbol from the lake, as a table, a chart in text, or JSON.",
     .arguments = "",
     .example = "  ticklake candles --venue binance --symbol BTC-USDT --timeframe 1s --chart\n"

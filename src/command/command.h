@@ -19,7 +19,9 @@ struct option {
 
 struct invocation;
 struct command {
-    const char *name, *summary;
+    const char *name;
+    const char *brief;            /* one line, for the list of commands */
+    const char *summary;          /* for --help */
     const char *arguments;        /* "PATH..." for the usage line; "" */
     const char *example;          /* lines, each a working command */
     const struct option *options; /* NULL-terminated by name */

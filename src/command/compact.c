@@ -57,6 +57,7 @@ static int compact(struct invocation *inv)
 
 const struct command command_compact = {
     .name = "compact",
+    .brief = "small files joined, in a folder that nobody holds",
     .summary = "Joins small data files of the lake and applies position deletes. A running program "
                "does this\n"
                "itself; this is for a folder that nobody holds.",

@@ -108,6 +108,7 @@ static int connect_to(struct invocation *inv)
 
 const struct command command_connect = {
     .name = "connect",
+    .brief = "lines that open this lake in duckdb, pyiceberg, spark or trino",
     .summary = "Prints working lines that open this lake in duckdb, pyiceberg, spark or trino.",
     .arguments = "duckdb|pyiceberg|spark|trino",
     .example = "  ticklake connect duckdb --data ./data\n  ticklake connect pyiceberg --data "

@@ -56,6 +56,7 @@ static int files(struct invocation *inv)
 
 const struct command command_files = {
     .name = "files",
+    .brief = "the live data files of a table",
     .summary = "The live data files of a table of the lake, one a line.",
     .arguments = "TABLE",
     .example = "  ticklake files trades --data ./data | xargs ls -l\n"

@@ -91,6 +91,7 @@ static int gaps(struct invocation *inv)
 
 const struct command command_gaps = {
     .name = "gaps",
+    .brief = "what is known to be missing",
     .summary = "The ledger: what is known to be missing, symbol by symbol, and what was recovered.",
     .arguments = "",
     .example = "  ticklake gaps --data ./data\n"

@@ -156,6 +156,7 @@ static int replay(struct invocation *inv)
 
 const struct command command_replay = {
     .name = "replay",
+    .brief = "recordings into the lake, then exit",
     .summary = "Recordings of venue traffic through the whole pipeline into the lake. Formats are "
                "recognised\n"
                "by content, .gz .zst and .zip included. Interrupted and run again, it goes on from "

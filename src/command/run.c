@@ -317,6 +317,7 @@ static int run(struct invocation *inv)
 
 const struct command command_run = {
     .name = "run",
+    .brief = "live venues into the lake, until stopped",
     .summary =
         "The pipeline, live: venues to the lake, until it is stopped (Ctrl-C or SIGTERM: what was\n"
         "received is written first).",

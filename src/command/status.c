@@ -125,6 +125,7 @@ static int positions(struct invocation *inv) { return show(inv, false); }
 
 const struct command command_status = {
     .name = "status",
+    .brief = "where every stage stands and what the lake holds",
     .summary = "Where every stage stands and what the lake holds, while the program runs or not.",
     .arguments = "",
     .example = "  ticklake status --data ./data\n  ticklake status --json | jq .lag",
@@ -135,6 +136,7 @@ const struct command command_status = {
 
 const struct command command_positions = {
     .name = "positions",
+    .brief = "the marks and the lag between them",
     .summary = "The marks: durable in the store, committed in the lake, and the lag between them.",
     .arguments = "",
     .example = "  ticklake positions --data ./data --json",

@@ -101,6 +101,7 @@ static int tap(struct invocation *inv)
 
 const struct command command_tap = {
     .name = "tap",
+    .brief = "events as they become durable",
     .summary =
         "Events as they become durable, one JSON object a line; beside a running program or not.",
     .arguments = "",

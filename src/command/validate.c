@@ -145,6 +145,7 @@ static int validate(struct invocation *inv)
 
 const struct command command_validate = {
     .name = "validate",
+    .brief = "settings, data folder and venues, tried without running",
     .summary =
         "Tries the settings, the data folder and the venues without running; all mistakes at once.",
     .arguments = "",

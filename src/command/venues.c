@@ -118,6 +118,7 @@ static int symbols(struct invocation *inv)
 
 const struct command command_venues = {
     .name = "venues",
+    .brief = "the venues: streams, addresses, what their ids can tell",
     .summary =
         "The venues that this program speaks to: streams, addresses, and what their ids can tell.",
     .arguments = "",
@@ -128,6 +129,7 @@ const struct command command_venues = {
 
 const struct command command_symbols = {
     .name = "symbols",
+    .brief = "the instruments of a venue, asked of it now",
     .summary = "The instruments of a venue, by our symbols and by its own, asked of the venue now.",
     .arguments = "",
     .example = "  ticklake symbols --venue binance --match BTC\n"

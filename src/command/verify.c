@@ -106,6 +106,7 @@ static int verify(struct invocation *inv)
 
 const struct command command_verify = {
     .name = "verify",
+    .brief = "the proof: every hop against the next, the lake against itself",
     .summary = "Compares every hop with the next and the lake with itself: store rows, store = "
                "lake, data\n"
                "files, candles, ledger. Exits 1 on any difference and names the place. May run at "

@@ -32,6 +32,7 @@ static int version(struct invocation *inv)
 
 const struct command command_version = {
     .name = "version",
+    .brief = "version, build, formats",
     .summary = "Version, build, and the versions of the formats.",
     .arguments = "",
     .example = "  ticklake version --json",

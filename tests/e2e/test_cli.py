@@ -34,7 +34,7 @@ def test_help_lists_every_command():
     text = ticklake('--help').stdout
     for command in COMMANDS:
         assert re.search(rf'^  {command} ', text, re.M), command
-    listed = re.findall(r'^  ([a-z]+) +[A-Z]', text, re.M)
+    listed = re.findall(r'^  ([a-z]+) +[a-z]', text.split('--help')[0], re.M)
     assert sorted(listed) == sorted(COMMANDS)
     assert ticklake('help').stdout == ticklake('-h').stdout == text
     assert ticklake(check=64).stderr == text
@@ -69,7 +69,7 @@ def test_commands_on_nothing(tmp_path):
     """No data folder: said, and none is made by looking."""
     for args in (['status'], ['positions'], ['gaps'], ['files', 'trades'], ['tap', '--from', '0', '--count', '1'], ['verify'],
                  ['connect', 'duckdb'], ['candles', '--venue', 'binance', '--symbol', 'BTC-USDT']):
-        done = ticklake(*args, '--data', tmp_path / 'none', check=1)
+        done = ticklake(*args, '--data', tmp_path / 'none', check=64)
         assert 'none' in done.stderr, args
     assert list(tmp_path.iterdir()) == []
 
@@ -151,9 +151,9 @@ def test_settings_from_everywhere(lake, tmp_path):
     """Told by which data folder each of them chooses."""
     other = lake.data
     settings_path(tmp_path, f'data: {tmp_path}/from-file\n')
-    assert 'from-file' in ticklake('status', cwd=tmp_path, check=1).stderr
-    assert 'from-env' in ticklake('status', cwd=tmp_path, check=1, env={'TICKLAKE_DATA': f'{tmp_path}/from-env'}).stderr
-    assert 'from-set' in ticklake('status', '--set', f'data={tmp_path}/from-set', cwd=tmp_path, check=1,
+    assert 'from-file' in ticklake('status', cwd=tmp_path, check=64).stderr
+    assert 'from-env' in ticklake('status', cwd=tmp_path, check=64, env={'TICKLAKE_DATA': f'{tmp_path}/from-env'}).stderr
+    assert 'from-set' in ticklake('status', '--set', f'data={tmp_path}/from-set', cwd=tmp_path, check=64,
                                   env={'TICKLAKE_DATA': f'{tmp_path}/from-env'}).stderr
     told = ticklake('status', '--json', '--data', other, cwd=tmp_path, env={'TICKLAKE_DATA': f'{tmp_path}/from-env'}).stdout
     assert json.loads(told)['committed'] > 0
@@ -210,7 +210,7 @@ def test_secrets_are_never_printed(command, where, tmp_path):
     env = {'TIINGO_TOKEN': SECRET, 'SERVE_TOKEN': SECRET, 'TICKLAKE_VENUES__TIINGO__TOKEN': SECRET if where == 'environment' else ''}
     done = subprocess.run([conftest.BINARY, *command, '--config', path], capture_output=True, text=True, timeout=60,
                           env={**os.environ, **{k: v for k, v in env.items() if v}})
-    assert done.returncode in (0, 1, 78), done.stderr
+    assert done.returncode in (0, 64, 78), done.stderr
     assert SECRET not in done.stdout + done.stderr
     for file in tmp_path.rglob('*'):
         if file.is_file() and file.name not in ('secret', 'ticklake.yaml'):
