@@ -1,4 +1,4 @@
-#include "audit/audit_inner.h"
+#include "audit/audit_internal.h"
 
 #include "io/file.h"
 

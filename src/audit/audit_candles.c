@@ -1,6 +1,6 @@
 /* Check 4: candles of one tape and day against a stupid recompute: all trades of a minute at once, and roll-ups from the
  * minutes that are in the lake. */
-#include "audit/audit_inner.h"
+#include "audit/audit_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

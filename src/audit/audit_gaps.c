@@ -1,5 +1,5 @@
 /* Check 5, second half: the ledger of the store against the gaps table of the lake, row by row. */
-#include "audit/audit_inner.h"
+#include "audit/audit_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

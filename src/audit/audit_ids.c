@@ -1,5 +1,5 @@
 /* Check 5: which ids the lake holds, and whether the ledger knows of every hole, to the id. */
-#include "audit/audit_inner.h"
+#include "audit/audit_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

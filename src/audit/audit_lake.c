@@ -1,5 +1,5 @@
 /* Checks 2, 3 and 6: minutes of store, lake's claim and data files against each other. */
-#include "audit/audit_inner.h"
+#include "audit/audit_internal.h"
 
 #include "io/file.h"
 

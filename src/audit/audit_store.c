@@ -1,5 +1,5 @@
 /* Check 1: the rows of the store against what their batch rows claim. */
-#include "audit/audit_inner.h"
+#include "audit/audit_internal.h"
 
 #include <stdio.h>
 

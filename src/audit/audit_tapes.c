@@ -1,5 +1,5 @@
 /* Checks 4 and 5 read the lake's trades once: tape by tape, day by day, in pieces of bounded size. */
-#include "audit/audit_inner.h"
+#include "audit/audit_internal.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "io/ws_inner.h"
+#include "io/ws_internal.h"
 
 #include "io/clock.h"
 

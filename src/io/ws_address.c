@@ -1,5 +1,5 @@
 /* Addresses: URLs taken apart, and names resolved off the loop. */
-#include "io/ws_inner.h"
+#include "io/ws_internal.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>

@@ -1,4 +1,4 @@
-#include "serve/serve_inner.h"
+#include "serve/serve_internal.h"
 
 #include "io/clock.h"
 

@@ -1,4 +1,4 @@
-#include "source/core_inner.h"
+#include "source/core_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* The batch that is being filled: room, dead letters, positions, gaps, and the push. */
-#include "source/core_inner.h"
+#include "source/core_internal.h"
 
 #include "base/crash.h"
 

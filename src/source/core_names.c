@@ -1,5 +1,5 @@
 /* Venues, their symbols, and connections. */
-#include "source/core_inner.h"
+#include "source/core_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

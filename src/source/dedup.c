@@ -1,4 +1,4 @@
-#include "source/dedup_inner.h"
+#include "source/dedup_internal.h"
 
 #include "base/hash.h"
 

@@ -1,5 +1,5 @@
 /* Telling what is missing: gap events, by the receipt clock, in the order of (series, stream, id). */
-#include "source/dedup_inner.h"
+#include "source/dedup_internal.h"
 
 #include <stdlib.h>
 

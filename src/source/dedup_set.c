@@ -1,5 +1,5 @@
 /* Sets of ids as closed intervals, and the holes between them. */
-#include "source/dedup_inner.h"
+#include "source/dedup_internal.h"
 
 #include <stdlib.h>
 

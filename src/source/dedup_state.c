@@ -3,7 +3,7 @@
  * Numbers are varints (7 bits a byte, lowest first), differences zigzag. All that decides about later events is in it, the
  * beginning of each grace included: a run that goes on from here gives what an undisturbed one gives.
  */
-#include "source/dedup_inner.h"
+#include "source/dedup_internal.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* The newest keys of trades without consecutive ids: a ring, and an open table that finds them. */
-#include "source/dedup_inner.h"
+#include "source/dedup_internal.h"
 
 #include <stdlib.h>
 

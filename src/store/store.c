@@ -1,6 +1,6 @@
 #include "base/crash.h"
 #include "io/clock.h"
-#include "store/store_inner.h"
+#include "store/store_internal.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "store/store_inner.h"
+#include "store/store_internal.h"
 
 /* Rows removed by one call of store_retain, so that appending waits some ten milliseconds at most. */
 enum { RETAIN_ROWS = 20000 };

@@ -1,7 +1,7 @@
 /* verify against a small pipeline: what is whole is found whole, and each kind of damage is named by its place. */
 #include "store_random.h"
 
-#include "audit/audit_inner.h"
+#include "audit/audit_internal.h"
 
 #include <sqlite3.h>
 #include <sys/wait.h>

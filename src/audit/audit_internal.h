@@ -1,6 +1,6 @@
-/* audit_inner.h - what the files of this folder share. */
-#ifndef TICKLAKE_AUDIT_AUDIT_INNER_H
-#define TICKLAKE_AUDIT_AUDIT_INNER_H
+/* audit_internal.h - what the files of this folder share. */
+#ifndef TICKLAKE_AUDIT_AUDIT_INTERNAL_H
+#define TICKLAKE_AUDIT_AUDIT_INTERNAL_H
 
 #include "audit/audit.h"
 #include "base/array.h"

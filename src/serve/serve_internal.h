@@ -1,6 +1,6 @@
-/* serve_inner.h - inside the HTTP port; nobody else includes it. */
-#ifndef TICKLAKE_SERVE_SERVE_INNER_H
-#define TICKLAKE_SERVE_SERVE_INNER_H
+/* serve_internal.h - inside the HTTP port; nobody else includes it. */
+#ifndef TICKLAKE_SERVE_SERVE_INTERNAL_H
+#define TICKLAKE_SERVE_SERVE_INTERNAL_H
 
 #include "serve/serve.h"
 

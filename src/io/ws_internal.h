@@ -1,6 +1,6 @@
-/* ws_inner.h - inside the WebSocket client; nobody else includes it. */
-#ifndef TICKLAKE_IO_WS_INNER_H
-#define TICKLAKE_IO_WS_INNER_H
+/* ws_internal.h - inside the WebSocket client; nobody else includes it. */
+#ifndef TICKLAKE_IO_WS_INTERNAL_H
+#define TICKLAKE_IO_WS_INTERNAL_H
 
 #include "base/buf.h"
 #include "io/ws.h"

@@ -1,6 +1,6 @@
-/* dedup_inner.h - what the files of the deduplication share; nobody else includes it. Pure: no clock, no files. */
-#ifndef TICKLAKE_SOURCE_DEDUP_INNER_H
-#define TICKLAKE_SOURCE_DEDUP_INNER_H
+/* dedup_internal.h - what the files of the deduplication share; nobody else includes it. Pure: no clock, no files. */
+#ifndef TICKLAKE_SOURCE_DEDUP_INTERNAL_H
+#define TICKLAKE_SOURCE_DEDUP_INTERNAL_H
 
 #include "base/arena.h"
 #include "base/array.h"

@@ -1,6 +1,6 @@
-/* core_inner.h - what the files of the core share; nobody else includes it. */
-#ifndef TICKLAKE_SOURCE_CORE_INNER_H
-#define TICKLAKE_SOURCE_CORE_INNER_H
+/* core_internal.h - what the files of the core share; nobody else includes it. */
+#ifndef TICKLAKE_SOURCE_CORE_INTERNAL_H
+#define TICKLAKE_SOURCE_CORE_INTERNAL_H
 
 #include "base/array.h"
 #include "source/core.h"

@@ -1,6 +1,6 @@
-/* store_inner.h - inside the store: what its files share. */
-#ifndef TICKLAKE_STORE_STORE_INNER_H
-#define TICKLAKE_STORE_STORE_INNER_H
+/* store_internal.h - inside the store: what its files share. */
+#ifndef TICKLAKE_STORE_STORE_INTERNAL_H
+#define TICKLAKE_STORE_STORE_INTERNAL_H
 
 #include "store/store_batch.h"
 #include "store/store_state.h"
