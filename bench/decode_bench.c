@@ -1,7 +1,7 @@
 /* decode_bench - venue frames to events per CPU second on one core, next to yyjson alone building its tree of the same
  * frames (in situ, numbers raw, its pool): what any decoder on top of it must pay. Interleaved, repeated; the median.
  *
- * decode_bench [--json] [ROUNDS]    real frames of the recordings (TICKLAKE_RECORDINGS, else ../shared/recordings)
+ * decode_bench [--json] [--only SET] [ROUNDS]    real frames of the recordings (TICKLAKE_RECORDINGS, else ../shared/recordings)
  *
  * Both sides pay for the copy of the frame into a fresh buffer, as a socket would leave it. Coinbase, Kraken and Tiingo have
  * few different frames here, which flatters every parser alike: hence the ratio.
@@ -176,9 +176,17 @@ static void mix(struct set *mixed, const struct set *sets, size_t count)
 
 int main(int argc, char **argv)
 {
-    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    bool json = false;
+    const char *only = NULL;
     int64_t rounds = 9;
-    if (argc > 1 + json && str_to_i64(str_of(argv[1 + json]), &rounds)) fail("no number", "ROUNDS");
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            json = true;
+        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+            only = argv[++i];
+        else if (str_to_i64(str_of(argv[i]), &rounds))
+            fail("no number", "ROUNDS");
+    }
     if (rounds < 1 || rounds > ROUNDS_MAX) fail("give 1 to 99", "ROUNDS");
     struct series_table *series = series_new();
     struct venue_session *binance = open_session("binance", series);
@@ -210,10 +218,17 @@ int main(int argc, char **argv)
     decoded_init(&out);
     for (int r = 0; r < rounds; r++)
         for (size_t i = 0; i < SETS_MAX; i++) {
+            if (only && strcmp(only, sets[i].name) != 0) continue;
             sets[i].tree_ns[r] = run_tree(&sets[i]);
             sets[i].ours_ns[r] = run_ours(&sets[i], &out, &sets[i].events);
         }
-    for (size_t i = 0; i < SETS_MAX; i++) report(&sets[i], (int)rounds, json, i == 0);
+    bool first = true;
+    for (size_t i = 0; i < SETS_MAX; i++) {
+        if (only && strcmp(only, sets[i].name) != 0) continue;
+        report(&sets[i], (int)rounds, json, first);
+        first = false;
+    }
+    if (first) fail("no such set", only);
     if (json) printf("]\n");
     return 0;
 }

@@ -5,13 +5,13 @@ import pathlib
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import time
 import urllib.error
 import urllib.request
 
-from harness import ROUNDS, Figure, Folder, program, run, scaled, ticklake
-import statistics
+from harness import ROUNDS, Figure, Folder, profile, program, run, scaled, ticklake
 
 PATHS = {"binance": "/stream", "binance_futures": "/stream", "coinbase": "", "kraken": "/v2", "tiingo": "/crypto"}
 
@@ -212,8 +212,12 @@ def start():
             live.stop()
         took = [first_attempt(folder, lambda ws: only_socket(folder, ws, port)) for _ in range(ROUNDS)]
         first = statistics.median(took)
+        note = "of " + ", ".join(f"{t:.0f}" for t in took) + " ms; the start of the process included"
+        if first > 50:
+            command = ["timeout", "-s", "KILL", f"{first / 1000:.3f}", ticklake(), "run", "--config", folder / "ticklake.yaml"]
+            note += "; until then: " + profile(["sh", "-c", '"$0" "$@" >/dev/null 2>&1 || true', *command], by="dso")
         yield Figure("start to the first connection attempt, instruments kept", f"{first:.0f} ms", reach="50 ms", reached=first <= 50,
-                     note="of " + ", ".join(f"{t:.0f}" for t in took) + " ms; the start of the process included")
+                     note=note)
     yield restart_with_tail()
 
 

@@ -28,11 +28,11 @@ def decode_rounds():
 def decode():
     ours, peer = decode_rounds()
     rate = {name: median(rows, "events_per_cpu_second") for name, rows in ours.items()}
-    command = [program("decode_bench"), "3"]
+    command = [program("decode_bench"), "--only"]
     for name, least in (("mixed", 2.5e6), ("binance trade", 5e6)):
         reached = rate[name] >= least
         yield Figure(f"decode, {name} frames, events/s by CPU", millions(rate[name]), reach=f"{least / 1e6:g} M", reached=reached,
-                     note="" if reached else profile(command))
+                     note="" if reached else profile([*command, name, 9]))
     ratios = {name: median(rows, "tree_to_ours_percent") / 100 for name, rows in ours.items()}
     mixed = ours["mixed"]
     yield Figure("decode against yyjson alone building its tree (mixed), ns a frame", f"{median(mixed, 'ps_per_frame') / 1000:.0f}",
@@ -40,9 +40,14 @@ def decode():
                  "each set: " + ", ".join(f"{name} {rate[name] / 1e6:.1f} M events/s, ratio {ratios[name]:.2f}" for name in ours))
     for name, rows in peer.items():
         theirs = median(rows, "events_per_cpu_second")
+        reached = rate[name] >= 15 * theirs
+        note = "its handler and a callback that does nothing, no socket"
+        if rows[0]["frames"] < 1000:
+            note += "; so few frames stay in every cache, which flatters both"
+        if not reached:
+            note += "; ours (yyjson's tree of the same frames included): " + profile([*command, name, 9])
         yield Figure(f"decode against cryptofeed, {name} ({rows[0]['frames']:,} frames), events/s by CPU", millions(rate[name]),
-                     millions(theirs), f"{rate[name] / theirs:.1f}", "15", rate[name] >= 15 * theirs,
-                     "its handler and a callback that does nothing, no socket")
+                     millions(theirs), f"{rate[name] / theirs:.1f}", "15", reached, note)
 
 
 # ---- store ----
@@ -124,7 +129,7 @@ def parquet():
 
 def candles():
     with Folder() as folder:
-        out = run_json(sys.executable, ROOT / "bench" / "candles_bench.py", "--trades", scaled(4_000_000, 1000), "--rounds", ROUNDS,
+        out = run_json(sys.executable, ROOT / "bench" / "candles_bench.py", "--trades", scaled(2_000_000, 1000), "--rounds", ROUNDS,
                        "--program", program("candle_lake_bench"), "--folder", folder)
         if not out["equal"]:
             raise RuntimeError(f"candles differ from DuckDB's: {out}")
@@ -152,7 +157,8 @@ NIGHT = re.compile(r"first 1000: (\d+) us wall, (\d+) us cpu each; last 1000: (\
 
 def night():
     commits = int(os.environ.get("BENCH_NIGHT") or scaled(4000, 2000))
-    with Folder() as folder:
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with Folder(memory) as folder:
         try:
             text = run(program("lake_night_bench"), folder / "night", commits)
         except RuntimeError:  # exit 1 is its own verdict; the words are needed all the same
@@ -161,4 +167,5 @@ def night():
     first_wall, first, last_wall, last = map(int, NIGHT.search(text).groups())
     most = text.strip().splitlines()[-1]
     yield Figure(f"a night of {commits:,} commits of 100 trades: the last 1,000 to the first, CPU each", f"{last} us", f"{first} us",
-                 f"{last / first:.2f}", "at most 1.2", last <= 1.2 * first, f"wall {first_wall} us, then {last_wall} us; {most}")
+                 f"{last / first:.2f}", "at most 1.2", last <= 1.2 * first, f"wall {first_wall} us, then {last_wall} us; "
+                 f"{'in memory, so that the disk does not count' if memory else 'on the disk'}; {most}")

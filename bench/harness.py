@@ -58,10 +58,13 @@ def millions(n):
 
 
 class Folder:
-    """A new folder on a disk, gone at the end."""
+    """A new folder on a disk (or where it is told), gone at the end."""
+
+    def __init__(self, where=None):
+        self.where = where or os.environ.get("BENCH_FOLDER", "/var/tmp")
 
     def __enter__(self):
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix="ticklake-bench-", dir=os.environ.get("BENCH_FOLDER", "/var/tmp")))
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="ticklake-bench-", dir=self.where))
         return self.path
 
     def __exit__(self, *_):
@@ -70,8 +73,11 @@ class Folder:
 
 # ---- Where the time goes, in one line ----
 
-def top_of_perf(data):
-    text = run("perf", "report", "-i", data, "--stdio", "--no-children", "-g", "none", "-F", "overhead,symbol")
+def top_of_perf(data, by):
+    text = run("perf", "report", "-i", data, "--stdio", "--no-children", "-g", "none", "-F", f"overhead,{by}")
+    if by == "dso":
+        rows = re.findall(r"^\s*([\d.]+)%\s+(\S+)", text, re.M)
+        return ", ".join(f"{share} % {name.strip('[]')}" for share, name in rows[:7])
     rows = re.findall(r"^\s*([\d.]+)%\s+\[.\]\s+(\S+)|^\s*([\d.]+)%\s+\[k\]\s+(\S+)", text, re.M)
     return ", ".join(f"{a or c} % {b or d + ' (kernel)'}" for a, b, c, d in rows[:7])
 
@@ -81,13 +87,14 @@ def top_of_callgrind(data):
     return ", ".join(f"{share} % {name}" for share, name in rows[:7]) + " (instructions)"
 
 
-def profile(command, small=None):
-    """The most expensive functions of a command, by perf or else by callgrind over a smaller one; never fails."""
+def profile(command, small=None, by="symbol"):
+    """The most expensive functions (or, by dso, libraries) of a command, by perf or else by callgrind over a smaller one; never
+    fails."""
     with tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, "profile")
         try:
             run("perf", "record", "-q", "-F", "999", "-o", data, *command)
-            return top_of_perf(data)
+            return top_of_perf(data, by)
         except (OSError, RuntimeError):
             pass
         try:
@@ -161,7 +168,7 @@ METHOD = """
   by the CPU time of the process, so that other programs on the machine count less: judge by the ratio.
 - The recordings hold some 60,000 trades. The replays, the candles and the Parquet files are a generated market, by seed: for
   replays in Binance's own frames (`bench/market_frames.c`), live by `ticklake simulate` over real sockets.
-- Data folders are on a disk, with every sync.
+- Data folders are on a disk, with every sync, where a note does not say otherwise.
 """
 
 
