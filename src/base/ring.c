@@ -103,13 +103,13 @@ void ring_close(struct ring *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-bool ring_is_closed(const struct ring *r)
+bool ring_is_over(const struct ring *r)
 {
     struct ring *m = (struct ring *)(uintptr_t)r;
     pthread_mutex_lock(&m->lock);
-    bool closed = m->closed;
+    bool over = m->closed && m->count == 0;
     pthread_mutex_unlock(&m->lock);
-    return closed;
+    return over;
 }
 
 size_t ring_count(const struct ring *r)

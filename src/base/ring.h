@@ -13,7 +13,9 @@ struct ring *ring_free(struct ring *r); /* returns NULL; what is inside is not f
 bool ring_push(struct ring *r, void *item, int timeout_ms); /* false: full (or closed) */
 void *ring_pop(struct ring *r, int timeout_ms); /* NULL: nothing came, or closed and empty */
 void ring_close(struct ring *r); /* no more pushes; what is inside can still be popped */
-bool ring_is_closed(const struct ring *r);
+/* Closed and empty: nothing will ever come. ring_pop's NULL alone does not say so, nor does it together with "closed": an
+ * item pushed between the two looks would be forgotten. */
+bool ring_is_over(const struct ring *r);
 size_t ring_count(const struct ring *r);
 
 #endif

@@ -72,7 +72,9 @@ static enum err_code commit_once(struct consumer *c, struct err *e)
     TRY(revise_persist(r->revise, e));
     char text[32];
     int n = snprintf(text, sizeof text, "%lld", (long long)keep_from);
-    if (position > lake_position(r->lake))
+    /* Also where only the clock closed windows and no event came: retention goes by this number, and a restart by the one
+     * that is kept. */
+    if (keep_from != atomic_load(&r->keep_from))
         TRY(lake_put_state(r->lake, STR("run/resume"), (struct str){text, (size_t)n}, e));
     TRY(lake_commit(r->lake, position, clock_wall_ns(), e));
     atomic_store(&r->keep_from, keep_from);
@@ -207,6 +209,8 @@ static enum err_code finish(struct consumer *c, struct err *e)
 {
     struct run *r = c->r;
     if (r->tail) TRY(read_tail(c, c->next - 1, atomic_load(&r->durable), false, e));
+    /* Where the store failed, the input has not ended: windows closed now would take their last trades as late ones. */
+    if (run_failed(r)) return ERR_OK;
     if (atomic_load(&r->finish)) {
         c->e = e;
         process_finish(r->process, &c->sink);
@@ -223,7 +227,7 @@ static enum err_code consume(struct consumer *c, struct err *e)
     TRY(rebuild(c, e));
     while (!run_failed(r)) {
         struct batch *b = ring_pop(r->to_lake, POLL_MS);
-        bool ended = !b && ring_is_closed(r->to_lake);
+        bool ended = !b && ring_is_over(r->to_lake);
         enum err_code code = ended ? finish(c, e) : step(c, b, e);
         batch_put(b);
         if (code != ERR_OK || ended) return code;

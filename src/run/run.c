@@ -36,6 +36,16 @@ bool run_wait_retry(struct run *r, const char *stage, const struct err *e, int a
     return !run_failed(r);
 }
 
+/* Rows that may wait for a commit: what a commit begins at, a batch above that, and every candle that can come at once: of
+ * all windows that stand open, of a batch, and of a revision. A limit below that would stop a run for good. */
+static int64_t buffer_rows_max(const struct config *c)
+{
+    enum { OPEN_WINDOWS = 256 }; /* of a tape, besides the seconds of the lateness */
+    int64_t windows = c->process.lateness_ms / 1000 + OPEN_WINDOWS;
+    return c->lake.commit_rows * 2 + c->source.batch_events * (1 + TIMEFRAME_MAX) +
+           (int64_t)REVISE_MAX * 2 * TIMEFRAME_MAX + c->process.tapes_max * windows;
+}
+
 static enum err_code open_lake(struct run *r, struct err *e)
 {
     const struct config *c = r->options.config;
@@ -57,7 +67,7 @@ static enum err_code open_lake(struct run *r, struct err *e)
         .grace_ns = c->lake.grace_minutes * NS_PER_MINUTE,
         .target_file_bytes = c->lake.target_file_mb << 20,
         .compact_files = (int32_t)c->lake.compact_files,
-        .buffer_rows_max = c->lake.commit_rows * 2 + c->source.batch_events,
+        .buffer_rows_max = buffer_rows_max(c),
     };
     return lake_open(&o, &r->lake, e);
 }

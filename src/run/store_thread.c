@@ -3,7 +3,7 @@
 
 #include "io/clock.h"
 
-enum { IDLE_MS = 500, RETAIN_EVERY_S = 5 };
+enum { IDLE_MS = 500, RETAIN_EVERY_MS = 5000, RETAIN_AGAIN_MS = 100 };
 
 /* Without a store the batches are only numbered; for the bench of what durability costs. */
 static enum err_code append(struct run *r, struct batch *b, struct err *e)
@@ -13,16 +13,18 @@ static enum err_code append(struct run *r, struct batch *b, struct err *e)
     return ERR_OK;
 }
 
-/* Rows go only below everything that may still be read again: the lake's position and the open windows' first trade. */
-static void retain(struct run *r)
+/* Rows go only below everything that may still be read again: the lake's position and the open windows' first trade.
+ * Returns in how many ms to look again: a call removes a bounded number, and more than that may come in. */
+static int64_t retain(struct run *r)
 {
     int64_t hours = r->options.config->store.retention_hours;
-    if (!r->store || hours == 0) return;
+    if (!r->store || hours == 0) return RETAIN_EVERY_MS;
     struct err e = {0};
     bool more = false;
     enum err_code code = store_retain(r->store, atomic_load(&r->keep_from),
                                       clock_wall_ns() - hours * NS_PER_HOUR, &more, &e);
     if (code != ERR_OK) log_error("store", "retention", &e);
+    return code == ERR_OK && more ? RETAIN_AGAIN_MS : RETAIN_EVERY_MS;
 }
 
 static bool append_until_durable(struct run *r, struct batch *b)
@@ -65,10 +67,10 @@ static void hand_on(struct run *r, struct batch *b)
 void *run_store_thread(void *run)
 {
     struct run *r = run;
-    int64_t retained_at = clock_mono_ns();
+    int64_t retain_at = clock_mono_ns() + RETAIN_EVERY_MS * NS_PER_MS;
     for (;;) {
         struct batch *b = ring_pop(r->to_store, IDLE_MS);
-        if (!b && ring_is_closed(r->to_store)) break;
+        if (!b && ring_is_over(r->to_store)) break;
         if (b) {
             if (!append_until_durable(r, b)) {
                 batch_put(b);
@@ -81,10 +83,9 @@ void *run_store_thread(void *run)
             if (r->options.live_event) r->options.live_event(r->options.ctx, b);
             hand_on(r, b);
         }
-        if (clock_mono_ns() - retained_at > RETAIN_EVERY_S * NS_PER_S) {
-            retain(r);
-            retained_at = clock_mono_ns();
-        }
+        if (clock_mono_ns() < retain_at) continue;
+        int64_t pause_ms = retain(r);
+        retain_at = clock_mono_ns() + pause_ms * NS_PER_MS;
     }
     ring_close(r->to_lake);
     return NULL;
