@@ -50,6 +50,22 @@ static enum err_code streams_of(const struct config_venue *v, const struct venue
     return ERR_OK;
 }
 
+static enum err_code unknown_venue(const struct config *c, const struct config_venue *v,
+                                   struct err *e)
+{
+    const char *best = NULL;
+    int best_distance = 4; /* further away is no typing error any more */
+    for (int i = 0; venue_all[i]; i++) {
+        int d = str_distance(str_of(v->name), str_of(venue_all[i]->name));
+        if (d >= best_distance) continue;
+        best = venue_all[i]->name;
+        best_distance = d;
+    }
+    return ERR(e, ERR_CONFIG, "%s:%d: unknown venue \"%s\"%s%s%s; `ticklake venues` lists them",
+               c->path ? c->path : "settings", v->line, v->name, best ? "; did you mean " : "",
+               best ? best : "", best ? "?" : "");
+}
+
 static enum err_code venue_options(const struct config *c, struct source_venue *out, struct err *e)
 {
     if (c->venue_count == 0)
@@ -60,9 +76,7 @@ static enum err_code venue_options(const struct config *c, struct source_venue *
     for (size_t i = 0; i < c->venue_count; i++) {
         const struct config_venue *v = &c->venues[i];
         const struct venue *venue = venue_by_name(str_of(v->name));
-        if (!venue)
-            return ERR(e, ERR_CONFIG, "%s:%d: unknown venue \"%s\"; `ticklake venues` lists them",
-                       c->path ? c->path : "settings", v->line, v->name);
+        if (!venue) return unknown_venue(c, v, e);
         if (venue->needs_token && !v->token)
             return ERR(e, ERR_CONFIG,
                        "venue %s needs a token: token: ${%s} or token_file: in the settings, or "

@@ -116,10 +116,11 @@ static enum err_code create(struct lake *l, struct lake_table *t, struct err *e)
 
 /* A copy of a data folder points into the folder it was copied from, and its writer would take the files that the
  * original wrote since for leftovers of crashes and remove them. */
-static enum err_code check_place(const struct lake *l, const struct lake_table *t, struct err *e)
+static enum err_code check_place(const struct lake *l, const struct lake_table *t,
+                                 struct str location, struct err *e)
 {
     char path[PATH_LIMIT], expected[PATH_LIMIT];
-    TRY(lake_path_of(str_of(t->location), path, e));
+    TRY(lake_path_of(location, path, e));
     int n =
         snprintf(expected, sizeof expected, "%s/" LAKE_NAMESPACE "/%s", l->warehouse, t->t->name);
     if (n > 0 && (size_t)n < sizeof expected && strcmp(path, expected) == 0) return ERR_OK;
@@ -146,8 +147,14 @@ enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e)
         TRY(lake_catalog_pointer(l, t->t->name, &t->metadata_location, e));
         CHECK(t->metadata_location != NULL);
     }
-    TRY(load_metadata(l, t, e));
-    TRY(check_place(l, t, e));
+    enum err_code code = load_metadata(l, t, e);
+    if (code == ERR_OK) code = check_place(l, t, str_of(t->location), e);
+    if (code == ERR_CORRUPT) { /* missing, perhaps because all of it lies elsewhere now */
+        struct str location = str_of(t->metadata_location);
+        const char *at = memmem(location.p, location.n, "/metadata/", strlen("/metadata/"));
+        if (at) TRY(check_place(l, t, (struct str){location.p, (size_t)(at - location.p)}, e));
+    }
+    TRY(code);
     if (!l->o.read_only) TRY(make_folders(t, e));
     t->hint_stale = true;
     if (!l->o.read_only) lake_table_hint(t);
