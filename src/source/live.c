@@ -105,7 +105,6 @@ enum err_code source_live_open(const struct source_options *o, const struct sour
 
 static void close_venue(struct live_venue *v)
 {
-    live_fetch_free(v);
     live_plan_free(v);
     for (size_t i = 0; i < v->symbol_count; i++) free((char *)(uintptr_t)v->symbols[i].p);
     free(v->symbols);
@@ -118,7 +117,9 @@ static void close_venue(struct live_venue *v)
 struct source_live *source_live_close(struct source_live *s)
 {
     if (!s) return NULL;
-    ws_loop_free(s->loop); /* first: its sockets point to the connections */
+    /* The fetching threads wake the loop, and its sockets point to the connections: in this order. */
+    for (size_t i = 0; i < s->venue_count; i++) live_fetch_free(&s->venues[i]);
+    ws_loop_free(s->loop);
     for (size_t i = 0; i < s->venue_count; i++) close_venue(&s->venues[i]);
     free(s->venues);
     core_close(s->core);
