@@ -263,24 +263,29 @@ static const struct parquet_column delete_columns[] = {
     {.name = "file_path",
      .type = COLUMN_STRING,
      .required = true,
-     .field_id = LAKE_FIELD_DELETE_PATH,
-     .try_dictionary = true},
+     .field_id = LAKE_FIELD_DELETE_PATH},
     {.name = "pos", .type = COLUMN_LONG, .required = true, .field_id = LAKE_FIELD_DELETE_POS},
 };
 
+/* Always a dictionary: PyIceberg asks for this column as one, and pyarrow cannot make it of DELTA_BYTE_ARRAY pages (it fails,
+ * and with it every scan of the table). */
 static enum err_code put_deletes(struct parquet_writer *w, const struct delete_row *rows,
                                  size_t count, struct err *e)
 {
     struct str *paths = malloc(count * sizeof *paths);
+    uint32_t *codes = malloc(count * sizeof *codes), distinct = 0;
     int64_t *positions = malloc(count * sizeof *positions);
-    CHECK(paths != NULL && positions != NULL);
+    CHECK(paths != NULL && codes != NULL && positions != NULL);
     for (size_t i = 0; i < count; i++) {
-        paths[i] = rows[i].path;
+        if (i == 0 || !str_eq(rows[i].path, rows[i - 1].path)) paths[distinct++] = rows[i].path;
+        codes[i] = distinct - 1;
         positions[i] = rows[i].position;
     }
-    const struct parquet_values values[] = {{.strings = paths}, {.longs = positions}};
+    const struct parquet_values values[] = {
+        {.codes = codes, .dictionary = paths, .dictionary_count = distinct}, {.longs = positions}};
     enum err_code code = parquet_writer_row_group(w, values, count, e);
     free(paths);
+    free(codes);
     free(positions);
     return code;
 }
