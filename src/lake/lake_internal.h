@@ -536,6 +536,7 @@ struct lake {
     struct proof_set proofs; /* of the pushed rows */
     struct lake_state_put *states;
     size_t state_count, state_cap;
+    struct map state_places; /* name -> place in `states` */
     int64_t position;
     int64_t commit_ns;             /* clock of the commit that is being made */
     struct lake_cache_slot *cache; /* LAKE_CACHE_SLOTS; allocated with the first use */

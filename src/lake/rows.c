@@ -6,6 +6,9 @@
  * commit, in file order, a row group at a time. */
 
 #define TEXT_MAX ((size_t)1 << 30)
+enum {
+    STATES_MAX = 1 << 30
+}; /* a few for each tape and each second to be revised; memory ends before */
 
 static size_t size_of(enum table_id id)
 {
@@ -32,6 +35,7 @@ void lake_rows_init(struct lake *l)
     arena_init(&l->text, TEXT_MAX);
     arena_init(&l->groups.text, TEXT_MAX);
     map_init(&l->groups.map, SERIES_LIMIT * 2);
+    map_init(&l->state_places, STATES_MAX);
     proof_set_init(&l->proofs);
 }
 
@@ -55,6 +59,7 @@ void lake_rows_done(struct lake *l)
     for (size_t i = 0; i < l->state_count; i++) free(l->states[i].name);
     for (size_t i = 0; i < l->state_count; i++) free((char *)(uintptr_t)l->states[i].bytes.p);
     free(l->states);
+    map_free(&l->state_places);
 }
 
 void lake_rows_clear(struct lake *l)
@@ -71,6 +76,9 @@ void lake_rows_clear(struct lake *l)
         free((char *)(uintptr_t)l->states[i].bytes.p);
     }
     l->state_count = 0;
+    map_free(
+        &l->state_places); /* not only emptied: after a large revision that would cost each commit */
+    map_init(&l->state_places, STATES_MAX);
     atomic_store(&l->stats.buffered_rows, 0);
 }
 
@@ -303,12 +311,13 @@ enum err_code lake_put_state(struct lake *l, struct str name, struct str bytes, 
     CHECK(copy != NULL);
     if (bytes.n) memcpy(copy, bytes.p, bytes.n);
     struct lake_state_put *put = NULL;
-    for (size_t i = 0; i < l->state_count && !put; i++)
-        if (str_is(name, l->states[i].name)) put = &l->states[i];
-    if (put) {
+    uint32_t at = map_get(&l->state_places, name);
+    if (at != MAP_NONE) {
+        put = &l->states[at];
         free((char *)(uintptr_t)put->bytes.p);
     } else {
         l->states = array_grown(l->states, l->state_count, &l->state_cap, sizeof *l->states);
+        CHECK(map_put(&l->state_places, name, (uint32_t)l->state_count) != MAP_FULL);
         put = &l->states[l->state_count++];
         put->name = strndup(name.p, name.n);
         CHECK(put->name != NULL);
