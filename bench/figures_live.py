@@ -1,12 +1,14 @@
 """Figures over real sockets: ticklake run against ticklake simulate, both on loopback, on the same cores."""
 
 import json
+import os
 import pathlib
 import re
 import signal
 import socket
 import statistics
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -107,6 +109,27 @@ def is_ready(port):
 
 # ---- received -> durable -> visible ----
 
+class Disk:
+    """What the disk alone takes to make 16 KB durable, meanwhile: the limit of every group commit."""
+
+    def __init__(self, folder):
+        self.path, self.took, self.over = folder / "probe", [], threading.Event()
+        self.thread = threading.Thread(target=self.probe, daemon=True)
+        self.thread.start()
+
+    def probe(self):
+        with open(self.path, "wb", buffering=0) as f:
+            while not self.over.wait(0.05):
+                begun = time.monotonic()
+                f.write(b"x" * 16384)
+                os.fdatasync(f.fileno())
+                self.took.append(time.monotonic() - begun)
+
+    def p99_ms(self):
+        self.over.set()
+        self.thread.join()
+        return statistics.quantiles(self.took, n=100)[98] * 1000
+
 def latency():
     seconds, rate, venues = max(6, scaled(25)), 1000, ["binance", "coinbase", "kraken", "tiingo"]
     with Folder() as folder, simulator(folder, "--venues", ",".join(venues), "--symbols", 8, "--rate", rate, "--quotes", 1) as sim:
@@ -114,10 +137,11 @@ def latency():
         with pipeline(folder, config) as live:
             port = live.port()
             wait_for(lambda: is_ready(port), 30, "ready")
-            first, cpu = status(port), live.cpu_seconds()
+            disk, first, cpu = Disk(folder), status(port), live.cpu_seconds()
             begun = time.monotonic()
             time.sleep(seconds)
             last, cpu = status(port), live.cpu_seconds() - cpu
+            sync_ms = disk.p99_ms()
             elapsed = time.monotonic() - begun
             trades = (last["trades"] - first["trades"]) / elapsed
             quotes = (last["quotes"] - first["quotes"]) / elapsed
@@ -125,8 +149,11 @@ def latency():
                     f"simulator on the same cores; {100 * cpu / elapsed:.0f} % of a core")
             for key, what, least_ms in (("durable_us", "received to durable", 20), ("visible_us", "received to visible in the lake", 1000)):
                 p50, p99 = (last[key][p] / 1000 for p in ("p50", "p99"))
-                yield Figure(f"live, {rate:,} trades/s, {what}, p99", f"{p99:.1f} ms", reach=f"{least_ms:,} ms", reached=p99 <= least_ms,
-                             note=f"p50 {p50:.1f} ms, longest {last[key]['max'] / 1000:.1f} ms; {note}")
+                more = f"p50 {p50:.1f} ms, longest {last[key]['max'] / 1000:.1f} ms; {note}"
+                if p99 > least_ms:
+                    more += "; a commit waits for one sync or two of a disk that other programs use as well: see the limit beside it"
+                yield Figure(f"live, {rate:,} trades/s, {what}, p99", f"{p99:.1f} ms", f"{sync_ms:.1f} ms (one sync of this disk, p99)",
+                             f"{p99 / sync_ms:.1f}", f"{least_ms:,} ms", p99 <= least_ms, more)
             live.stop()
 
 
@@ -142,16 +169,15 @@ def at_rest():
 
 
 def under_load(seconds, rate):
-    """Resident memory after a third of the time, and at the end."""
-    venues = ["binance", "coinbase", "kraken", "tiingo"]
+    """Resident memory once the first compactions are over, and so many seconds later."""
+    venues = ["binance", "coinbase", "kraken"]
     with Folder() as folder, simulator(folder, "--venues", ",".join(venues), "--symbols", 8, "--rate", rate, "--quotes", 1) as sim:
         with pipeline(folder, write_config(folder, sim.port(), venues)) as live:
             port = live.port()
-            wait_for(lambda: is_ready(port), 30, "ready")
-            time.sleep(seconds / 3)
-            first = live.kb("VmRSS") / 1024
-            time.sleep(seconds * 2 / 3)
-            return first, live.kb("VmRSS") / 1024, live.kb("VmHWM") / 1024, status(port)["trades"]
+            wait_for(lambda: status(port)["commits"] >= 40, 120, "40 commits")
+            first, before = live.kb("VmRSS") / 1024, status(port)["trades"]
+            time.sleep(seconds)
+            return first, live.kb("VmRSS") / 1024, live.kb("VmHWM") / 1024, status(port)["trades"] - before
 
 
 def many_symbols(symbols):
@@ -169,11 +195,12 @@ def memory():
     rest = at_rest()
     yield Figure("memory at rest, two venues connected", f"{rest:.0f} MB", reach="64 MB", reached=rest < 64,
                  note="resident, libraries included")
-    seconds, rate = max(9, scaled(24)), 20000
+    seconds, rate = max(5, scaled(30)), 20000
     first, last, peak, trades = under_load(seconds, rate)
-    yield Figure(f"memory under load, up to {rate:,} trades/s: at the end to after a third", f"{last:.0f} MB", f"{first:.0f} MB",
-                 f"{last / first:.2f}", "bounded and flat", last <= first * 1.15,
-                 f"peak {peak:.0f} MB; {trades:,} trades taken in {seconds} s, the simulator on the same cores")
+    yield Figure(f"memory under load, up to {rate:,} trades/s: after 40 commits, and {seconds} s later", f"{last:.0f} MB",
+                 f"{first:.0f} MB", f"{last / first:.2f}", "bounded and flat", last <= first * 1.15,
+                 f"peak {peak:.0f} MB; {trades:,} trades taken in between, the simulator on the same cores; without Tiingo, whose bounded "
+                 "window of prints without ids takes minutes to fill")
     symbols = scaled(8000)
     peak, connections, trades = many_symbols(symbols)
     yield Figure(f"memory with {symbols:,} symbols subscribed", f"{peak:.0f} MB", reach="256 MB", reached=peak < 256,
