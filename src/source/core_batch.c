@@ -8,7 +8,7 @@
 
 /* Text of events takes at most this part of a batch's arena; the rest is for positions and the
  * deduplication's state, which must go with them. */
-enum { TEXT_PART = 2, WAIT_MS = 100 };
+enum { TEXT_PART = 2, WAIT_MS = 100, WAITING_MAX = 1024 };
 
 static enum err_code take_batch(struct core *c, struct err *e)
 {
@@ -132,7 +132,10 @@ enum err_code core_receive(struct core *c, const struct core_input *in, struct e
 {
     CORE_COUNT(c, frames, 1);
     CORE_COUNT(c, bytes, in->len);
-    return core_clock(c, in->received_ns != TIME_ABSENT ? in->received_ns : c->event_ns, e);
+    TRY(core_clock(c, in->received_ns != TIME_ABSENT ? in->received_ns : c->event_ns, e));
+    /* Hostile ids give up holes faster than the clock ticks; the state that holds them must go on fitting a batch. */
+    bool many = dedup_waiting(c->dedup) >= WAITING_MAX && c->clock_ns != TIME_ABSENT;
+    return many && !c->skip ? look_for_gaps(c, false, e) : ERR_OK;
 }
 
 enum err_code core_outage(struct core *c, uint32_t series, uint8_t stream, int64_t from_ns,

@@ -279,4 +279,6 @@ enum dedup_result dedup_trade(struct dedup *d, uint32_t connection, bool consecu
     return consecutive && number ? take_consecutive(d, t) : take_id(d, t);
 }
 
+size_t dedup_waiting(const struct dedup *d) { return d->closed_count; }
+
 int64_t dedup_next_gap_id(const struct dedup *d) { return d->next_gap_id; }

@@ -54,6 +54,8 @@ enum err_code dedup_outage(struct dedup *d, uint32_t series, uint8_t stream, int
                            int64_t to_ns, struct str cause, struct batch *b) MUST_USE;
 /* Puts the changed state since the last call into the batch (batch_set_dedup). */
 enum err_code dedup_flush(struct dedup *d, struct batch *b) MUST_USE;
+/* Gaps that came to an end and were not told yet. Until dedup_gaps they are part of the state, which so grows with them. */
+size_t dedup_waiting(const struct dedup *d);
 int64_t dedup_next_gap_id(const struct dedup *d);
 
 #endif

@@ -38,6 +38,7 @@ static enum err_code tell_closed(struct teller *w, struct dedup_tape *tape)
         if (g.gap_id == w->d->next_gap_id) w->d->next_gap_id++;
     }
     tape->closed_count -= done;
+    w->d->closed_count -= done;
     if (done) memmove(tape->closed, tape->closed + done, tape->closed_count * sizeof *tape->closed);
     return code;
 }

@@ -81,7 +81,8 @@ struct dedup {
     size_t tape_cap;
     struct dedup_tape **dirty, **active;
     size_t dirty_count, dirty_cap, active_count, active_cap;
-    size_t span_count; /* of all sets */
+    size_t span_count;   /* of all sets */
+    size_t closed_count; /* of all tapes */
     struct dedup_window window;
     struct dedup_ongoing **ongoing; /* [series * STREAM_MAX + stream] */
     size_t ongoing_cap;

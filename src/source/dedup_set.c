@@ -66,6 +66,7 @@ static void close_hole(struct dedup *d, struct dedup_tape *tape, const struct de
     const struct dedup_hole *h = &above->hole;
     bool given_up = state == GAP_STATE_UNREPAIRABLE;
     struct gap *g = dedup_closed_add(tape);
+    d->closed_count++;
     g->state = (uint8_t)state;
     g->gap_id = h->gap_id;
     g->has_ids = g->has_count = true;

@@ -271,6 +271,7 @@ static enum err_code decode(struct dedup *d, struct dedup_tape *tape, struct str
     if (!r.bad) get_closed(&r, tape);
     if (!r.bad) get_contents(&r, tape);
     if (r.bad || r.p != r.end) return ERR_PARSE;
+    d->closed_count += tape->closed_count;
     restore_rest(d, tape);
     return ERR_OK;
 }

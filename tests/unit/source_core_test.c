@@ -277,6 +277,44 @@ static void test_gap_by_the_clock(void **state)
     teardown(&b);
 }
 
+struct state_sizes {
+    size_t most;
+    int64_t unrepairable;
+};
+
+static enum err_code measure_state(void *ctx, struct batch *b, struct err *e)
+{
+    struct state_sizes *m = ctx;
+    (void)e;
+    for (size_t i = 0; i < b->dedup_count; i++)
+        if (b->dedup[i].bytes.n > m->most) m->most = b->dedup[i].bytes.n;
+    for (size_t i = 0; i < b->gap_count; i++)
+        m->unrepairable += b->gaps[i].state == GAP_STATE_UNREPAIRABLE;
+    batch_put(b);
+    return ERR_OK;
+}
+
+/* Ids that leave a hole each, all at one moment of the receipt clock: the holes that are given up are told all the same, or
+ * the state that keeps them would outgrow a batch. */
+static void test_holes_without_end(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct state_sizes m = {0};
+    memset(&b, 0, sizeof b);
+    sink_init(&b.sink, 4096, 4 << 20);
+    struct source_options o = sink_options(&b.sink);
+    o.push = measure_state;
+    o.push_ctx = &m;
+    assert_ok(core_open(&o, NULL, &b.core, &b.e), &b.e);
+    b.connection = core_connection_new(b.core, venue_by_name(STR("binance")), STR("c"));
+    for (int64_t id = 1; id < 80000; id += 2) frame(&b, trade_frame(id, "1", START / NS_PER_MS), 1);
+    assert_ok(core_push(b.core, &b.e), &b.e);
+    assert_in_range(m.unrepairable, 30000, 40000);
+    assert_in_range(m.most, 1000, 200000);
+    teardown(&b);
+}
+
 static void test_age(void **state)
 {
     (void)state;
@@ -306,7 +344,7 @@ int main(void)
         cmocka_unit_test(test_many_refused), cmocka_unit_test(test_oversize),
         cmocka_unit_test(test_never_split),  cmocka_unit_test(test_venue_error),
         cmocka_unit_test(test_instruments),  cmocka_unit_test(test_gap_by_the_clock),
-        cmocka_unit_test(test_age),
+        cmocka_unit_test(test_age),          cmocka_unit_test(test_holes_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
