@@ -103,7 +103,7 @@ def replay():
                 shutil.rmtree(folder / "data", ignore_errors=True)
                 options = ["--without-store"] if kind == "without" else []
                 note += "; " + profile([program("replay_bench"), *options, "--data", folder / "data", market])
-            yield Figure(f"file of frames to committed lake, {what}, trades/s on two cores", f"{cpu:,.0f}", reach=f"{least:,}",
+            yield Figure(f"file of frames to committed lake, {what}, trades/s that two cores give by CPU", f"{cpu:,.0f}", reach=f"{least:,}",
                          reached=cpu >= least, note=note)
         ratio = median(rows["with"], "cpu_ms") / median(rows["without"], "cpu_ms")
         yield Figure("the same, CPU with the store to CPU without", f"{median(rows['with'], 'cpu_ms') / 1000:.2f} s",
