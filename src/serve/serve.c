@@ -31,6 +31,18 @@ static bool has_token(const struct serve *s, struct lws *wsi)
     return value && same_secret(str_of(value), token);
 }
 
+/* The whole name, with or without a port: "127.0.0.1.example.com" belongs to somebody else. */
+static bool is_loopback(struct str host)
+{
+    char text[NAME_MAX_BYTES];
+    unsigned char bytes[4];
+    if (str_is(host, "[::1]") || str_starts(host, "[::1]:")) return true;
+    struct str name = str_cut(&host, ':');
+    if (str_is(name, "localhost")) return true;
+    return str_copy(text, sizeof text, name) && inet_pton(AF_INET, text, bytes) == 1 &&
+           bytes[0] == 127;
+}
+
 /* A page of another origin that a browser was led to may not read us: on loopback there is no token to stop it, but its
  * requests bear its own host name. */
 static bool names_us(const struct serve *s, struct lws *wsi)
@@ -39,8 +51,7 @@ static bool names_us(const struct serve *s, struct lws *wsi)
     if (s->token) return true;
     int n = lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST);
     if (n <= 0) return lws_hdr_total_length(wsi, WSI_TOKEN_HOST) == 0;
-    struct str h = {host, (size_t)n};
-    return str_starts(h, "localhost") || str_starts(h, "127.") || str_starts(h, "[::1]");
+    return is_loopback((struct str){host, (size_t)n});
 }
 
 /* ---- Answers ---- */

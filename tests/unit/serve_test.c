@@ -100,6 +100,10 @@ static void test_pages(void **state)
     assert_int_equal(get(s, "/nothing?here", NULL, &body), 404);
     /* A page of another origin, led to us by its own name, is not answered. */
     assert_int_equal(get(s, "/metrics", "Host: evil.example", &body), 403);
+    assert_int_equal(get(s, "/metrics", "Host: 127.0.0.1.evil.example", &body), 403);
+    assert_int_equal(get(s, "/metrics", "Host: localhost.evil.example:7070", &body), 403);
+    assert_int_equal(get(s, "/metrics", "Host: 127.0.0.1:7070", &body), 200);
+    assert_int_equal(get(s, "/metrics", "Host: [::1]:7070", &body), 200);
     st.metrics_len = BIG;
     assert_int_equal(get(s, "/metrics", NULL, &body), 200);
     assert_true(body.len >= BIG);
