@@ -246,10 +246,11 @@ void process_wanted_candles(const struct process *p,
             const struct rollup *r = &tape->rollups[k];
             if (r->refill && r->sum.open_time_ns < from_ns) from_ns = r->sum.open_time_ns;
         }
+        if (from_ns == INT64_MAX) continue;
         size_t cut = (size_t)((const char *)memchr(tape->name.p, '/', tape->name.n) - tape->name.p);
         uint32_t series = series_find(p->options.series, (struct str){tape->name.p, cut},
                                       (struct str){tape->name.p + cut + 1, tape->name.n - cut - 1});
-        if (series != SERIES_NONE && from_ns != INT64_MAX)
+        if (series != SERIES_NONE)
             each(ctx, series, from_ns, time_floor(tape->watermark_ns, NS_PER_MINUTE));
     }
 }

@@ -115,7 +115,8 @@ static int64_t get_int(struct reader *r, int64_t least, int64_t most)
 
 static int64_t get_time(struct reader *r)
 {
-    return get_int(r, TIME_NEVER, TIME_FARTHEST + NS_PER_DAY);
+    /* A bucket around the first or last usable trade begins or ends up to a day beyond. */
+    return get_int(r, TIME_NEVER - NS_PER_DAY, TIME_FARTHEST + NS_PER_DAY);
 }
 
 static bool get_value(struct reader *r, i128 *ret)
