@@ -111,7 +111,7 @@ static enum err_code revise(struct consumer *c, struct err *e)
     return commit(c, e);
 }
 
-static enum err_code upkeep(struct consumer *c, struct err *e)
+static enum err_code tidy(struct consumer *c, struct err *e)
 {
     struct run *r = c->r;
     const struct config *config = r->options.config;
@@ -119,6 +119,17 @@ static enum err_code upkeep(struct consumer *c, struct err *e)
     if (config->lake.compact && lake_compact_due(r->lake))
         TRY(lake_compact(r->lake, false, clock_wall_ns(), &files, NULL, NULL, e));
     return lake_cleanup(r->lake, clock_wall_ns(), e);
+}
+
+/* Nothing waits for it: where somebody else holds the catalog's lock or was faster, the next commit does it. */
+static enum err_code upkeep(struct consumer *c, struct err *e)
+{
+    enum err_code code = tidy(c, e);
+    if (code == ERR_OK || err_action(code) != ACT_RETRY) return code;
+    atomic_fetch_add(&c->r->retries, 1);
+    LOG(WARN, "lake", "upkeep is put off", LOG_STR("error", err_name(code)),
+        LOG_STR("what", e->text));
+    return ERR_OK;
 }
 
 static enum err_code commit_if_due(struct consumer *c, struct err *e)
