@@ -175,16 +175,23 @@ int dec_cmp(struct dec a, struct dec b)
     return (x > y) - (x < y);
 }
 
+/* One division of 128 bits and then 64: a division of 128 bits for each zero was half the time of reading trades back. */
 enum err_code dec_from_lake(i128 value, struct dec *ret)
 {
-    int scale = DEC_SCALE_MAX;
-    while (scale > 0 && value % 10 == 0) {
-        value /= 10;
-        scale--;
+    static const int steps[] = {8, 4, 4, 2, 1}; /* takes off any number of zeros up to 17 */
+    const int64_t one = pow10_i64[DEC_SCALE_MAX];
+    if (value <= -(i128)one * one || value >= (i128)one * one) return ERR_INEXACT;
+    int64_t whole = (int64_t)(value / one), part = (int64_t)(value % one), digits;
+    int scale = part ? DEC_SCALE_MAX : 0;
+    for (size_t i = 0; part && i < sizeof steps / sizeof steps[0]; i++) {
+        if (part % pow10_i64[steps[i]]) continue;
+        part /= pow10_i64[steps[i]];
+        scale -= steps[i];
     }
-    i128 limit = pow10_i64[18];
-    if (value >= limit || value <= -limit) return ERR_INEXACT;
-    *ret = dec_normal((int64_t)value, scale);
+    if (__builtin_mul_overflow(whole, pow10_i64[scale], &digits) ||
+        __builtin_add_overflow(digits, part, &digits) || digits >= one || digits <= -one)
+        return ERR_INEXACT;
+    *ret = (struct dec){digits, (int8_t)scale};
     return ERR_OK;
 }
 

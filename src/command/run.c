@@ -179,8 +179,8 @@ static bool tell_ready(void *ctx, struct buf *why)
         return false;
     }
     int64_t limit_ns = l->inv->config->lake.commit_ms * NS_PER_MS * 10 + 10 * NS_PER_S;
-    if (r.marks.durable > r.marks.committed && r.last_commit_ns &&
-        clock_wall_ns() - r.last_commit_ns > limit_ns) {
+    bool behind = r.last_commit_ns == 0 || clock_wall_ns() - r.last_commit_ns > limit_ns;
+    if (r.marks.durable > r.marks.committed && behind) {
         buf_addf(why, "the lake is %lld events behind",
                  (long long)(r.marks.durable - r.marks.committed));
         return false;

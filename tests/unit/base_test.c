@@ -90,6 +90,17 @@ static void test_dec_round_trip(void **state)
         assert_int_equal(dec_cmp(d, last), (x > y) - (x < y));
         last = d;
     }
+    struct dec d;
+    i128 e18 = dec_pow10_i64(18);
+    assert_int_equal(dec_from_lake(e18 * (e18 - 1), &d), ERR_OK);
+    assert_true(d.digits == (int64_t)(e18 - 1) && d.scale == 0);
+    assert_int_equal(dec_from_lake(e18 * e18, &d), ERR_INEXACT);
+    assert_int_equal(dec_from_lake(e18 * 10 + 1, &d), ERR_INEXACT);
+    assert_int_equal(dec_from_lake(-e18 * (e18 - 1) - 1, &d), ERR_INEXACT);
+    assert_int_equal(dec_from_lake(-5, &d), ERR_OK);
+    assert_true(d.digits == -5 && d.scale == 18);
+    assert_int_equal(dec_from_lake(0, &d), ERR_OK);
+    assert_true(d.digits == 0 && d.scale == 0);
 }
 
 static void test_time(void **state)
