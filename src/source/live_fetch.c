@@ -1,78 +1,32 @@
 /* Instrument lists by REST, in a thread of their own: the sockets never wait for them. */
 #include "source/live_inner.h"
 
-#include "io/clock.h"
-#include "io/http.h"
+#include "source/fetch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-enum { CONNECT_MS = 10000, ANSWER_MS = 120000, URL_MAX = 1200, REFRESH_S = 86400 };
-
-struct live_page {
-    struct http_answer answer;
-    char path[512];
-    int64_t received_ns;
-};
+enum { REFRESH_S = 86400 };
 
 /* Belongs to the thread until `done`, then to the source. */
 struct live_fetch {
     pthread_t thread;
     struct ws_loop *loop;
-    const struct venue *venue;
-    const char *rest_url, *token, *ca_file;
-    bool tls_verify;
-    struct live_page pages[LIVE_PAGES_MAX];
+    struct source_fetch what;
+    struct fetch_page pages[FETCH_PAGES_MAX];
     int page_count;
     enum err_code code;
     struct err err;
-    int64_t retry_after_ms;
     atomic_bool done, cancel;
 };
-
-static enum err_code judge(const struct live_fetch *f, const struct live_page *p, struct err *e)
-{
-    int status = p->answer.status;
-    if (status >= 200 && status < 300) return ERR_OK;
-    struct str path = str_of(p->path);
-    enum err_code code = status == 401 || status == 403 ? ERR_REFUSED : ERR_UNAVAILABLE;
-    return ERR(e, code, "%s: instruments: GET %.*s: status %d", f->venue->name,
-               STR_ARG(str_cut(&path, '?')), status);
-}
-
-static enum err_code fetch_page(struct live_fetch *f, struct live_page *p,
-                                const struct venue_request *request, struct err *e)
-{
-    char url[URL_MAX];
-    struct str base = str_of(f->rest_url);
-    while (base.n && base.p[base.n - 1] == '/') base.n--;
-    int n = snprintf(url, sizeof url, "%.*s%s", STR_ARG(base), request->path);
-    if (n < 0 || (size_t)n >= sizeof url)
-        return ERR(e, ERR_CONFIG, "%s: rest_url is too long", f->venue->name);
-    struct http_request r = {.url = url,
-                             .header = request->header,
-                             .limit = VENUE_REST_MAX,
-                             .connect_timeout_ms = CONNECT_MS,
-                             .timeout_ms = ANSWER_MS,
-                             .tls_verify = f->tls_verify,
-                             .ca_file = f->ca_file,
-                             .cancel = &f->cancel};
-    TRY(http_get(&r, &p->answer, e));
-    f->retry_after_ms = p->answer.retry_after_ms;
-    p->received_ns = clock_wall_ns();
-    return judge(f, p, e);
-}
 
 static void *run(void *arg)
 {
     struct live_fetch *f = arg;
-    for (int page = 0; page < LIVE_PAGES_MAX && f->code == ERR_OK; page++) {
-        struct venue_request request = {0};
-        if (!f->venue->instruments_request(page, str_of(f->token), &request)) break;
-        struct live_page *p = &f->pages[f->page_count++];
-        http_answer_init(&p->answer, VENUE_REST_MAX);
-        str_copy(p->path, sizeof p->path, str_of(request.path));
-        f->code = fetch_page(f, p, &request, &f->err);
+    while (f->code == ERR_OK) {
+        bool there;
+        f->code = fetch_page(&f->what, f->page_count, &f->pages[f->page_count], &there, &f->err);
+        if (!there) break;
+        f->page_count++;
     }
     atomic_store(&f->done, true);
     ws_loop_wake(f->loop);
@@ -85,12 +39,13 @@ static void start(struct live_venue *v)
     struct live_fetch *f = calloc(1, sizeof *f);
     CHECK(f != NULL);
     f->loop = s->loop;
-    f->venue = v->venue;
-    f->rest_url = v->rest_url;
-    f->token = v->token;
-    f->ca_file = s->ca_file;
-    f->tls_verify = s->live.tls_verify;
-    f->retry_after_ms = -1;
+    f->what = (struct source_fetch){.venue = v->venue,
+                                    .rest_url = v->rest_url,
+                                    .token = str_of(v->token),
+                                    .connect_timeout_ms = s->live.connect_timeout_ms,
+                                    .tls_verify = s->live.tls_verify,
+                                    .ca_file = s->ca_file,
+                                    .cancel = &f->cancel};
     if (pthread_create(&f->thread, NULL, run, f) == 0)
         v->fetch = f;
     else
@@ -99,7 +54,7 @@ static void start(struct live_venue *v)
 
 static void free_fetch(struct live_fetch *f)
 {
-    for (int i = 0; i < f->page_count; i++) http_answer_free(&f->pages[i].answer);
+    for (int i = 0; i < f->page_count; i++) fetch_page_free(&f->pages[i]);
     free(f);
 }
 
@@ -112,7 +67,7 @@ void live_fetch_free(struct live_venue *v)
     v->fetch = NULL;
 }
 
-static void record(struct live_venue *v, const struct live_page *p)
+static void record(struct live_venue *v, const struct fetch_page *p)
 {
     struct source_live *s = v->live;
     /* Our venues have their token in a header; one in the path must not be written down. */
@@ -136,7 +91,7 @@ static enum err_code take(struct live_venue *v, struct live_fetch *f, size_t *re
         return f->code;
     }
     for (int i = 0; i < f->page_count; i++) {
-        const struct live_page *p = &f->pages[i];
+        const struct fetch_page *p = &f->pages[i];
         struct core_input in = {.connection = v->rest,
                                 .bytes = p->answer.body.len ? (char *)p->answer.body.data : "",
                                 .len = p->answer.body.len,
@@ -178,7 +133,9 @@ static void finish(struct live_venue *v, int64_t now_ns)
         forgive(v);
     } else {
         int64_t pause_ms = retry_next_ms(&v->fetch_retry);
-        if (f->retry_after_ms > pause_ms) pause_ms = f->retry_after_ms;
+        /* Only the last page can have failed, and only it can ask for a longer pause. */
+        const struct http_answer *last = f->page_count ? &f->pages[f->page_count - 1].answer : NULL;
+        if (last && last->retry_after_ms > pause_ms) pause_ms = last->retry_after_ms;
         v->fetch_ns = now_ns + pause_ms * NS_PER_MS;
         live_notice(v, "instruments failed", "%s; again in %lld s", why.text,
                     (long long)(pause_ms / 1000));

@@ -18,7 +18,6 @@ enum {
     LIVE_SUBSCRIPTIONS_MAX = 200000, /* of a venue */
     LIVE_RANGES_MAX = 64,
     LIVE_CONNECTS_MAX = 128,
-    LIVE_PAGES_MAX = 64,
     LIVE_NAME_MAX = 96,
 };
 

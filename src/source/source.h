@@ -16,6 +16,8 @@
 #include "recording/recording.h"
 #include "venue/venue.h"
 
+#include <stdatomic.h>
+
 struct source_stats { /* read with relaxed atomics */
     int64_t frames, bytes, trades, quotes, duplicates, dead, gaps_opened, gaps_closed;
     int64_t connects, connections_up, connections, venue_errors, guessed_symbols;
@@ -80,6 +82,21 @@ void source_live_stop(
     struct source_live *s); /* drains what was received, pushes it, run() returns ERR_OK */
 void source_live_stats(const struct source_live *s, struct source_stats *ret);
 struct source_live *source_live_close(struct source_live *s);
+
+/* A venue's instrument list by REST, in the caller's thread: for what looks at a venue outside of a run. (A live source
+ * asks for the lists of its venues by itself.) Errors name venue and address, and never the token. */
+struct source_fetch {
+    const struct venue *venue;
+    const char *rest_url; /* NULL: the venue's own */
+    struct str token;
+    int32_t connect_timeout_ms;
+    bool tls_verify;
+    const char *ca_file;       /* NULL: the system's */
+    const atomic_bool *cancel; /* any thread sets it; may be NULL */
+};
+enum err_code source_fetch_instruments(const struct source_fetch *f,
+                                       void (*each)(void *ctx, const struct instrument *i),
+                                       void *ctx, struct err *e) MUST_USE;
 
 struct source_replay_options {
     const char *const *paths;
