@@ -5,6 +5,7 @@
 #include "run/run.h"
 #include "serve/serve.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -66,6 +67,17 @@ static enum err_code unknown_venue(const struct config *c, const struct config_v
                best ? best : "", best ? "?" : "");
 }
 
+static enum err_code no_token(const char *venue, struct err *e)
+{
+    char name[64];
+    str_copy(name, sizeof name, str_of(venue));
+    for (char *c = name; *c; c++) *c = (char)toupper((unsigned char)*c);
+    return ERR(e, ERR_CONFIG,
+               "venue %s needs a token: token: ${%s_TOKEN} or token_file: in the settings, or "
+               "TICKLAKE_VENUES__%s__TOKEN in the environment",
+               venue, name, name);
+}
+
 static enum err_code venue_options(const struct config *c, struct source_venue *out, struct err *e)
 {
     if (c->venue_count == 0)
@@ -77,11 +89,7 @@ static enum err_code venue_options(const struct config *c, struct source_venue *
         const struct config_venue *v = &c->venues[i];
         const struct venue *venue = venue_by_name(str_of(v->name));
         if (!venue) return unknown_venue(c, v, e);
-        if (venue->needs_token && !v->token)
-            return ERR(e, ERR_CONFIG,
-                       "venue %s needs a token: token: ${%s} or token_file: in the settings, or "
-                       "TICKLAKE_VENUES__%s__TOKEN in the environment",
-                       v->name, "TIINGO_TOKEN", "TIINGO");
+        if (venue->needs_token && !v->token) return no_token(v->name, e);
         if (v->symbols.count == 0)
             return ERR(e, ERR_CONFIG, "venue %s: symbols is empty; list some, or \"*\" for all",
                        v->name);

@@ -7,7 +7,7 @@
 
 static const struct option options[] = {
     {"port", "N", "port on 127.0.0.1 (default 7071; 0: any free, told on standard error)"},
-    {"venues", "LIST", "comma list (default: tiingo,binance,binance_futures,coinbase,kraken)"},
+    {"venues", "LIST", "comma list (default: all that can be simulated)"},
     {"recording", "PATHS", "comma list: these venues send the recorded frames instead"},
     {"speed", "N", "speed of the recordings (default 1)"},
     {"retime", NULL, "shift the recorded venue times so that the first is now"},

@@ -170,11 +170,10 @@ struct venue_candle {
 };
 
 struct instrument {
-    struct str venue, symbol,
-        venue_symbol; /* symbol by the rules of design section 9: BTC-USDT, BTC-USDT-PERP */
-    struct str base, quote, settle; /* upper case; settle empty for spot */
-    struct str status;              /* the venue's word */
-    struct dec contract_size;       /* absent for spot */
+    struct str venue, symbol, venue_symbol; /* symbol: by the rules of venue/names.h */
+    struct str base, quote, settle;         /* upper case; settle empty for spot */
+    struct str status;                      /* the venue's word */
+    struct dec contract_size;               /* absent for spot */
     bool inverse;
     int64_t listed_ns, delisted_ns; /* TIME_ABSENT where unknown */
 };

@@ -1,5 +1,5 @@
 /* Live venues: one thread, one socket loop; REST in helper threads. */
-#include "source/live_inner.h"
+#include "source/live_internal.h"
 
 #include "io/clock.h"
 

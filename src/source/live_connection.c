@@ -1,5 +1,5 @@
 /* A connection and its two legs: made, watched, replaced before its end, made again for ever. */
-#include "source/live_inner.h"
+#include "source/live_internal.h"
 
 #include "io/clock.h"
 

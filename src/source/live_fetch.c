@@ -1,5 +1,5 @@
 /* Instrument lists by REST, in a thread of their own: the sockets never wait for them. */
-#include "source/live_inner.h"
+#include "source/live_internal.h"
 
 #include "source/fetch.h"
 

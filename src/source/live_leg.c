@@ -3,7 +3,7 @@
  * A portion's answer is waited for before the next one goes. Where it is refused as a whole, the symbol that the venue
  * names is left out and the rest sent again; where it names none, the halves are tried: so one bad symbol costs nobody else.
  */
-#include "source/live_inner.h"
+#include "source/live_internal.h"
 
 #include "io/clock.h"
 

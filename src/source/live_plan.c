@@ -1,5 +1,5 @@
 /* Wanted symbols -> subscriptions -> connections; and the outages of what they carry. */
-#include "source/live_inner.h"
+#include "source/live_internal.h"
 
 #include "io/clock.h"
 

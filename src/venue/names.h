@@ -1,4 +1,9 @@
-/* names.h - helpers for venue files that name instruments by the rules of design section 9. Internal to venue/. */
+/* names.h - helpers for venue files that name instruments. Internal to venue/.
+ *
+ * Rules     spot BASE-QUOTE; perpetual BASE-QUOTE-PERP where it settles in the quote currency, else
+ *           BASE-QUOTE:SETTLE-PERP; dated future BASE-QUOTE-YYYYMMDD, with :SETTLE alike; upper case. The venue's own
+ *           instrument list decides, never the splitting of a string, as long as there is a list.
+ */
 #ifndef TICKLAKE_VENUE_NAMES_H
 #define TICKLAKE_VENUE_NAMES_H
 

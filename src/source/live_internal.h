@@ -1,10 +1,10 @@
-/* live_inner.h - what the files of the live source share; nobody else includes it.
+/* live_internal.h - what the files of the live source share; nobody else includes it.
  *
  * One venue has connections, each with its share of the subscriptions; a connection has two legs, so that the next socket
  * is made before the last one's known end (make before break): what both bring is deduplicated by the core.
  */
-#ifndef TICKLAKE_SOURCE_LIVE_INNER_H
-#define TICKLAKE_SOURCE_LIVE_INNER_H
+#ifndef TICKLAKE_SOURCE_LIVE_INTERNAL_H
+#define TICKLAKE_SOURCE_LIVE_INTERNAL_H
 
 #include "io/retry.h"
 #include "io/ws.h"
