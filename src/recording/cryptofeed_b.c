@@ -83,12 +83,12 @@ static void set_bytes(struct cryptofeed_b *c, struct str data, struct recording_
 
 static bool fill(struct cryptofeed_b *c, yyjson_val *root, struct recording_item *ret)
 {
-    struct str conn = json_str(yyjson_obj_get(root, "conn"));
-    if (time_parse_decimal(json_str(yyjson_obj_get(root, "ts")), NS_PER_S, &ret->received_ns) !=
+    struct str conn = json_token(yyjson_obj_get(root, "conn"));
+    if (time_parse_decimal(json_token(yyjson_obj_get(root, "ts")), NS_PER_S, &ret->received_ns) !=
         ERR_OK)
         return false;
     struct known_connection *k = connection(c, conn);
-    struct str url = json_str(yyjson_obj_get(root, ret->kind == RECORDING_REST ? "url" : "addr"));
+    struct str url = json_token(yyjson_obj_get(root, ret->kind == RECORDING_REST ? "url" : "addr"));
     const struct venue *v = url.n ? venue_by_url(url) : NULL;
     if (ret->kind == RECORDING_CONNECT) {
         str_copy(k->url, sizeof k->url, url);
@@ -98,7 +98,7 @@ static bool fill(struct cryptofeed_b *c, yyjson_val *root, struct recording_item
     ret->connection = str_of(k->name);
     str_copy(c->url, sizeof c->url, url);
     ret->url = ret->kind == RECORDING_REST ? str_of(c->url) : str_of(k->url);
-    set_bytes(c, json_str(yyjson_obj_get(root, "data")), ret);
+    set_bytes(c, json_token(yyjson_obj_get(root, "data")), ret);
     return true;
 }
 
@@ -113,7 +113,7 @@ static enum err_code next_item(struct recording *r, struct recording_item *ret, 
         /* Not in situ: where the line is damaged its bytes must be whole for the dead letter. */
         yyjson_doc *doc = yyjson_read(line.p, line.n, YYJSON_READ_NUMBER_AS_RAW);
         yyjson_val *root = yyjson_doc_get_root(doc);
-        struct str t = json_str(yyjson_obj_get(root, "t"));
+        struct str t = json_token(yyjson_obj_get(root, "t"));
         if (str_is(t, "header")) {
             yyjson_doc_free(doc);
             continue;

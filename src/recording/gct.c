@@ -95,7 +95,7 @@ static yyjson_val *next_answer(struct gct *g)
         } else {
             yyjson_val *key = yyjson_obj_iter_next(&g->routes);
             if (!key) return NULL;
-            g->route = json_str(key);
+            g->route = json_token(key);
             list = yyjson_obj_iter_get_val(key);
             g->in_route = yyjson_obj_iter_init(list, &g->methods);
         }

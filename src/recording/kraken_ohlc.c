@@ -84,7 +84,7 @@ static enum err_code open_file(struct recording *r, struct err *e)
     yyjson_val *key = yyjson_obj_iter_next(&iter);
     if (!key) return ERR(e, ERR_PARSE, "%s: result has no pair", r->path);
     k->rows = yyjson_obj_iter_get_val(key);
-    set_symbol(k, json_str(key));
+    set_symbol(k, json_token(key));
     k->timeframe = find_timeframe(k->rows);
     if (k->timeframe < 0)
         return ERR(e, ERR_PARSE, "%s: the rows' distance is none of our timeframes", r->path);

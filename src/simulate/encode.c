@@ -23,11 +23,6 @@ yyjson_doc *parse_frame(struct str frame)
     return yyjson_read(frame.p, frame.n, 0);
 }
 
-struct str json_text(yyjson_val *v)
-{
-    return yyjson_is_str(v) ? (struct str){yyjson_get_str(v), yyjson_get_len(v)} : STR("");
-}
-
 void reply_text(struct sim_client *c, struct buf *frame)
 {
     sim_reply(c, buf_str(frame));

@@ -23,7 +23,7 @@ static void client_frame(struct sim_client *c, struct str frame)
 {
     yyjson_doc *doc = parse_frame(frame);
     yyjson_val *root = yyjson_doc_get_root(doc);
-    struct str method = json_text(yyjson_obj_get(root, "method"));
+    struct str method = json_string(yyjson_obj_get(root, "method"));
     long long id = (long long)yyjson_get_sint(yyjson_obj_get(root, "id"));
     struct buf out;
     buf_init(&out, 1 << 16);
@@ -38,7 +38,7 @@ static void client_frame(struct sim_client *c, struct str frame)
         bool bad = false;
         yyjson_arr_foreach(yyjson_obj_get(root, "params"), i, max, item)
         {
-            struct str channel = json_text(item), symbol = str_cut(&channel, '@');
+            struct str channel = json_string(item), symbol = str_cut(&channel, '@');
             bool known;
             enum stream stream = stream_of(channel, &known);
             bad = bad || !known;

@@ -15,7 +15,7 @@ static void subscribe_products(struct sim_client *c, yyjson_val *products, struc
     yyjson_val *item;
     yyjson_arr_foreach(products, i, max, item)
     {
-        struct str product = json_text(item);
+        struct str product = json_string(item);
         bool found = true;
         if (str_is(channel, "matches")) found = sim_subscribe(c, product, STREAM_TRADE, on);
         if (str_is(channel, "ticker")) found = sim_subscribe(c, product, STREAM_QUOTE, on);
@@ -27,7 +27,7 @@ static void client_frame(struct sim_client *c, struct str frame)
 {
     yyjson_doc *doc = parse_frame(frame);
     yyjson_val *root = yyjson_doc_get_root(doc), *item;
-    struct str type = json_text(yyjson_obj_get(root, "type"));
+    struct str type = json_string(yyjson_obj_get(root, "type"));
     bool on = str_is(type, "subscribe");
     struct buf out, unknown;
     buf_init(&out, 1 << 20);
@@ -37,7 +37,7 @@ static void client_frame(struct sim_client *c, struct str frame)
     yyjson_arr_foreach(yyjson_obj_get(root, "channels"), i, max, item)
     {
         bool object = yyjson_is_obj(item);
-        struct str name = json_text(object ? yyjson_obj_get(item, "name") : item);
+        struct str name = json_string(object ? yyjson_obj_get(item, "name") : item);
         yyjson_val *own = object ? yyjson_obj_get(item, "product_ids") : NULL;
         subscribe_products(c, own ? own : yyjson_obj_get(root, "product_ids"), name, on, &unknown);
         buf_addf(&out, "%s{\"name\":\"%.*s\",\"product_ids\":[]}", i ? "," : "", STR_ARG(name));

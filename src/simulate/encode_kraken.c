@@ -41,9 +41,9 @@ static void client_frame(struct sim_client *c, struct str frame)
 {
     yyjson_doc *doc = parse_frame(frame);
     yyjson_val *root = yyjson_doc_get_root(doc), *item;
-    struct str method = json_text(yyjson_obj_get(root, "method"));
+    struct str method = json_string(yyjson_obj_get(root, "method"));
     yyjson_val *params = yyjson_obj_get(root, "params");
-    struct str channel = json_text(yyjson_obj_get(params, "channel"));
+    struct str channel = json_string(yyjson_obj_get(params, "channel"));
     long long id = (long long)yyjson_get_sint(yyjson_obj_get(root, "req_id"));
     size_t i, max;
     if (str_is(method, "ping")) {
@@ -60,7 +60,7 @@ static void client_frame(struct sim_client *c, struct str frame)
         yyjson_arr_foreach(yyjson_obj_get(params, "symbol"), i, max, item)
         {
             enum stream stream = str_is(channel, "ticker") ? STREAM_QUOTE : STREAM_TRADE;
-            struct str symbol = json_text(item);
+            struct str symbol = json_string(item);
             acknowledge(c, method, channel, symbol, sim_subscribe(c, symbol, stream, on), id);
         }
     }

@@ -16,13 +16,14 @@ static void client_frame(struct sim_client *c, struct str frame)
     yyjson_val *root = yyjson_doc_get_root(doc), *item;
     yyjson_val *data = yyjson_obj_get(root, "eventData"),
                *tickers = yyjson_obj_get(data, "tickers");
-    struct str event = json_text(yyjson_obj_get(root, "eventName"));
+    struct str event = json_string(yyjson_obj_get(root, "eventName"));
     bool on = str_is(event, "subscribe");
     yyjson_val *level = yyjson_obj_get(data, "thresholdLevel");
     int64_t threshold = yyjson_is_int(level) ? yyjson_get_sint(level) : 0;
-    if (yyjson_is_str(level) && str_to_i64(json_text(level), &threshold) != ERR_OK) threshold = -1;
+    if (yyjson_is_str(level) && str_to_i64(json_string(level), &threshold) != ERR_OK)
+        threshold = -1;
     size_t i, max;
-    if (json_text(yyjson_obj_get(root, "authorization")).n == 0) {
+    if (json_string(yyjson_obj_get(root, "authorization")).n == 0) {
         sim_reply(c, STR("{\"messageType\":\"E\",\"response\":{\"code\":401,\"message\":\"Invalid "
                          "token\"}}"));
     } else if (on && threshold != 2 && threshold != 5) {
@@ -33,8 +34,8 @@ static void client_frame(struct sim_client *c, struct str frame)
         if (!tickers && threshold == 2) sim_subscribe(c, STR("*"), STREAM_QUOTE, on);
         yyjson_arr_foreach(tickers, i, max, item)
         {
-            sim_subscribe(c, json_text(item), STREAM_TRADE, on);
-            if (threshold == 2) sim_subscribe(c, json_text(item), STREAM_QUOTE, on);
+            sim_subscribe(c, json_string(item), STREAM_TRADE, on);
+            if (threshold == 2) sim_subscribe(c, json_string(item), STREAM_QUOTE, on);
         }
         sim_reply(c, STR("{\"response\":{\"code\":200,\"message\":\"Success\"},\"data\":{"
                          "\"subscriptionId\":61},"
