@@ -1,6 +1,6 @@
 #include "base/dec.h"
 
-static const int64_t pow10_i64[] = {
+const int64_t dec_powers[DEC_SCALE_MAX + 1] = {
     INT64_C(1),
     INT64_C(10),
     INT64_C(100),
@@ -25,14 +25,14 @@ static const int64_t pow10_i64[] = {
 int64_t dec_pow10_i64(int n)
 {
     CHECK(n >= 0 && n <= 18);
-    return pow10_i64[n];
+    return dec_powers[n];
 }
 
 u128 dec_pow10_u128(int n)
 {
     CHECK(n >= 0 && n <= 38);
     int low = n > 18 ? 18 : n, mid = n - low > 18 ? 18 : n - low, high = n - low - mid;
-    return (u128)(uint64_t)pow10_i64[low] * (uint64_t)pow10_i64[mid] * (uint64_t)pow10_i64[high];
+    return (u128)(uint64_t)dec_powers[low] * (uint64_t)dec_powers[mid] * (uint64_t)dec_powers[high];
 }
 
 /* A number token taken apart: up to `max` significant digits, and the power of ten of the last one. */
@@ -158,7 +158,7 @@ enum err_code dec_parse(struct str token, struct dec *ret)
     if (t.exponent < -DEC_SCALE_MAX) return ERR_INEXACT;
     int shift = t.exponent > 0 ? t.exponent : 0;
     if (t.count + shift > DEC_DIGITS_MAX) return ERR_INEXACT;
-    int64_t digits = (int64_t)t.digits * pow10_i64[shift];
+    int64_t digits = (int64_t)t.digits * dec_powers[shift];
     *ret = dec_normal(t.negative ? -digits : digits, shift ? 0 : -t.exponent);
     return ERR_OK;
 }
@@ -166,7 +166,7 @@ enum err_code dec_parse(struct str token, struct dec *ret)
 i128 dec_to_lake(struct dec d)
 {
     CHECK(d.scale >= 0 && d.scale <= DEC_SCALE_MAX);
-    return (i128)d.digits * pow10_i64[DEC_SCALE_MAX - d.scale];
+    return (i128)d.digits * dec_powers[DEC_SCALE_MAX - d.scale];
 }
 
 int dec_cmp(struct dec a, struct dec b)
@@ -179,16 +179,16 @@ int dec_cmp(struct dec a, struct dec b)
 enum err_code dec_from_lake(i128 value, struct dec *ret)
 {
     static const int steps[] = {8, 4, 4, 2, 1}; /* takes off any number of zeros up to 17 */
-    const int64_t one = pow10_i64[DEC_SCALE_MAX];
+    const int64_t one = dec_powers[DEC_SCALE_MAX];
     if (value <= -(i128)one * one || value >= (i128)one * one) return ERR_INEXACT;
     int64_t whole = (int64_t)(value / one), part = (int64_t)(value % one), digits;
     int scale = part ? DEC_SCALE_MAX : 0;
     for (size_t i = 0; part && i < sizeof steps / sizeof steps[0]; i++) {
-        if (part % pow10_i64[steps[i]]) continue;
-        part /= pow10_i64[steps[i]];
+        if (part % dec_powers[steps[i]]) continue;
+        part /= dec_powers[steps[i]];
         scale -= steps[i];
     }
-    if (__builtin_mul_overflow(whole, pow10_i64[scale], &digits) ||
+    if (__builtin_mul_overflow(whole, dec_powers[scale], &digits) ||
         __builtin_add_overflow(digits, part, &digits) || digits >= one || digits <= -one)
         return ERR_INEXACT;
     *ret = (struct dec){digits, (int8_t)scale};

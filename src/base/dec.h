@@ -46,6 +46,7 @@ size_t dec_format_lake(i128 value, char *text); /* text has DEC_TEXT_MAX */
 enum err_code dec_parse_lake(struct str token,
                              i128 *ret) MUST_USE; /* up to 38 digits, scale <= 18 */
 
+extern const int64_t dec_powers[DEC_SCALE_MAX + 1]; /* 10^n, for who has checked n */
 /* 10^n for 0 <= n <= 18 and 0 <= n <= 38. */
 int64_t dec_pow10_i64(int n);
 u128 dec_pow10_u128(int n);

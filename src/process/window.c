@@ -7,28 +7,6 @@
 
 enum { LAKE_DIGITS = 38 };
 
-static const int64_t powers[DEC_SCALE_MAX + 1] = {
-    INT64_C(1),
-    INT64_C(10),
-    INT64_C(100),
-    INT64_C(1000),
-    INT64_C(10000),
-    INT64_C(100000),
-    INT64_C(1000000),
-    INT64_C(10000000),
-    INT64_C(100000000),
-    INT64_C(1000000000),
-    INT64_C(10000000000),
-    INT64_C(100000000000),
-    INT64_C(1000000000000),
-    INT64_C(10000000000000),
-    INT64_C(100000000000000),
-    INT64_C(1000000000000000),
-    INT64_C(10000000000000000),
-    INT64_C(100000000000000000),
-    INT64_C(1000000000000000000),
-};
-
 void window_init(struct window *w, int64_t open_ns, uint8_t price_scale, uint8_t size_scale)
 {
     w->open_ns = open_ns;
@@ -70,7 +48,7 @@ static void raise_scales(struct window *w, int price_scale, int size_scale)
     if (w->quote || w->taker_quote) spill(w);
     if (price_scale > w->price_scale) w->price_scale = (uint8_t)price_scale;
     if (size_scale <= w->size_scale) return;
-    i128 factor = powers[size_scale - w->size_scale];
+    i128 factor = dec_powers[size_scale - w->size_scale];
     w->size_scale = (uint8_t)size_scale;
     if (__builtin_mul_overflow(w->base, factor, &w->base)) w->base_overflow = true;
     if (__builtin_mul_overflow(w->taker_base, factor, &w->taker_base)) w->base_overflow = true;
@@ -91,7 +69,7 @@ static void add_quote(struct window *w, i128 product, i128 taker)
 
 static void add_volumes_wide(struct window *w, const struct trade *t)
 {
-    i128 size = (i128)t->size.digits * powers[w->size_scale - t->size.scale];
+    i128 size = (i128)t->size.digits * dec_powers[w->size_scale - t->size.scale];
     spill_begin(w);
     add_base(w, &w->base, size);
     wide_add_product(&w->quote_spill, t->price, t->size);
@@ -106,8 +84,9 @@ static void add_volumes(struct window *w, const struct trade *t)
     if (t->price.scale > w->price_scale || t->size.scale > w->size_scale)
         raise_scales(w, t->price.scale, t->size.scale);
     w->side_unknown |= t->side != SIDE_BUY && t->side != SIDE_SELL;
-    if (__builtin_mul_overflow(t->price.digits, powers[w->price_scale - t->price.scale], &price) ||
-        __builtin_mul_overflow(t->size.digits, powers[w->size_scale - t->size.scale], &size)) {
+    if (__builtin_mul_overflow(t->price.digits, dec_powers[w->price_scale - t->price.scale],
+                               &price) ||
+        __builtin_mul_overflow(t->size.digits, dec_powers[w->size_scale - t->size.scale], &size)) {
         add_volumes_wide(w, t);
         return;
     }
@@ -167,7 +146,7 @@ static void add_count(int64_t *count, int64_t more)
 void window_add(struct window *w, const struct trade *t, int64_t time_ns)
 {
     CHECK(!dec_is_absent(t->price) && !dec_is_absent(t->size));
-    i128 price = (i128)t->price.digits * powers[DEC_SCALE_MAX - t->price.scale];
+    i128 price = (i128)t->price.digits * dec_powers[DEC_SCALE_MAX - t->price.scale];
     widen_ends(w, t, time_ns, price);
     if (w->trade_count == 0 || price > w->high) w->high = price;
     if (w->trade_count == 0 || price < w->low) w->low = price;
@@ -179,7 +158,7 @@ void window_add(struct window *w, const struct trade *t, int64_t time_ns)
 static void merge_volumes(struct window *w, const struct window *part)
 {
     raise_scales(w, part->price_scale, part->size_scale);
-    i128 factor = powers[w->size_scale - part->size_scale], base = 0, taker_base = 0;
+    i128 factor = dec_powers[w->size_scale - part->size_scale], base = 0, taker_base = 0;
     w->base_overflow |= part->base_overflow || __builtin_mul_overflow(part->base, factor, &base) ||
                         __builtin_mul_overflow(part->taker_base, factor, &taker_base);
     add_base(w, &w->base, base);
@@ -238,17 +217,17 @@ static bool quote_to_lake(const struct window *w, i128 sum, const struct wide *s
         return wide_to_lake(&all, ret) == ERR_OK;
     }
     if (scale > DEC_SCALE_MAX) {
-        *ret = divided(sum, powers[scale - DEC_SCALE_MAX]);
+        *ret = divided(sum, dec_powers[scale - DEC_SCALE_MAX]);
         return fits_lake(*ret);
     }
-    return !__builtin_mul_overflow(sum, (i128)powers[DEC_SCALE_MAX - scale], ret) &&
+    return !__builtin_mul_overflow(sum, (i128)dec_powers[DEC_SCALE_MAX - scale], ret) &&
            fits_lake(*ret);
 }
 
 static bool base_to_lake(const struct window *w, i128 sum, i128 *ret)
 {
     return !w->base_overflow &&
-           !__builtin_mul_overflow(sum, (i128)powers[DEC_SCALE_MAX - w->size_scale], ret) &&
+           !__builtin_mul_overflow(sum, (i128)dec_powers[DEC_SCALE_MAX - w->size_scale], ret) &&
            fits_lake(*ret);
 }
 
@@ -256,8 +235,8 @@ static bool vwap_of(const struct window *w, i128 *ret)
 {
     i128 scaled;
     if (w->base_overflow || w->base <= 0) return false;
-    if (!w->spilled &&
-        !__builtin_mul_overflow(w->quote, (i128)powers[DEC_SCALE_MAX - w->price_scale], &scaled)) {
+    if (!w->spilled && !__builtin_mul_overflow(
+                           w->quote, (i128)dec_powers[DEC_SCALE_MAX - w->price_scale], &scaled)) {
         *ret = divided(scaled, w->base);
         return fits_lake(*ret);
     }

@@ -48,22 +48,7 @@ static void klines(struct venue_session *s, yyjson_val *rows, struct str symbol,
                                                      .taker_quote = 10,
                                                      .time_unit_ns = NS_PER_MS};
     int timeframe = timeframe_of_text(width);
-    if (timeframe < 0) {
-        rest_refuse_width(out, symbol, width);
-        return;
-    }
-    size_t i, n;
-    yyjson_val *row;
-    yyjson_arr_foreach(rows, i, n, row)
-    {
-        struct reading r;
-        struct venue_candle *c = reading_candle(&r, s, out);
-        if (!c) return;
-        c->c.timeframe = (uint8_t)timeframe;
-        reading_symbol(&r, symbol, STR(""));
-        rest_candle(&r, row, &layout);
-        reading_end(&r);
-    }
+    rest_candles(s, rows, &(struct rest_candles){symbol, timeframe, width, &layout}, out);
 }
 
 void binance_decode_rest(struct venue_session *s, struct str path, char *body, size_t len,

@@ -235,22 +235,7 @@ static void candles(struct venue_session *s, yyjson_val *rows, struct str produc
     int64_t seconds = 60; /* the default */
     if (width.n && str_to_i64(width, &seconds)) seconds = 0;
     int timeframe = rest_timeframe(seconds);
-    if (timeframe < 0) {
-        rest_refuse_width(out, product, width);
-        return;
-    }
-    size_t i, n;
-    yyjson_val *row;
-    yyjson_arr_foreach(rows, i, n, row)
-    {
-        struct reading r;
-        struct venue_candle *c = reading_candle(&r, s, out);
-        if (!c) return;
-        c->c.timeframe = (uint8_t)timeframe;
-        reading_symbol(&r, product, STR(""));
-        rest_candle(&r, row, &layout);
-        reading_end(&r);
-    }
+    rest_candles(s, rows, &(struct rest_candles){product, timeframe, width, &layout}, out);
 }
 
 /* /products/BTC-USD/trades, /products/BTC-USD/candles */

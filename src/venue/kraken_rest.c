@@ -104,22 +104,7 @@ static void candles(struct venue_session *s, yyjson_val *rows, struct str pair, 
     if (width.n && (str_to_i64(width, &minutes) || minutes > 100000)) minutes = 0;
     int timeframe = rest_timeframe(minutes * 60);
     struct str symbol = kraken_name(pair, name);
-    if (timeframe < 0) {
-        rest_refuse_width(out, symbol, width);
-        return;
-    }
-    size_t i, n;
-    yyjson_val *row;
-    yyjson_arr_foreach(rows, i, n, row)
-    {
-        struct reading r;
-        struct venue_candle *c = reading_candle(&r, s, out);
-        if (!c) return;
-        c->c.timeframe = (uint8_t)timeframe;
-        reading_symbol(&r, symbol, STR(""));
-        rest_candle(&r, row, &layout);
-        reading_end(&r);
-    }
+    rest_candles(s, rows, &(struct rest_candles){symbol, timeframe, width, &layout}, out);
 }
 
 static struct str first_error(yyjson_val *root)

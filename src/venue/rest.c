@@ -60,7 +60,7 @@ static void volume(struct reading *r, yyjson_val *v, const char *name, bool *ret
     if (*ret_has) reading_lake(r, v, name, ret);
 }
 
-void rest_candle(struct reading *r, yyjson_val *row, const struct rest_candle_layout *layout)
+static void read_candle(struct reading *r, yyjson_val *row, const struct rest_candle_layout *layout)
 {
     if (r->failed) return;
     struct candle *c = &r->candle->c;
@@ -105,4 +105,25 @@ void rest_refuse_width(struct decoded *out, struct str symbol, struct str width)
     decoded_refuse(out, DEAD_UNKNOWN, STREAM_CANDLE, symbol,
                    "candles of width \"%.*s\": the lake has 1s 1m 5m 15m 1h 4h 1d",
                    (int)(width.n < 20 ? width.n : 20), width.p);
+}
+
+void rest_candles(struct venue_session *s, yyjson_val *rows, const struct rest_candles *what,
+                  struct decoded *out)
+{
+    if (what->timeframe < 0) {
+        rest_refuse_width(out, what->symbol, what->width);
+        return;
+    }
+    size_t i, n;
+    yyjson_val *row;
+    yyjson_arr_foreach(rows, i, n, row)
+    {
+        struct reading r;
+        struct venue_candle *c = reading_candle(&r, s, out);
+        if (!c) return;
+        c->c.timeframe = (uint8_t)what->timeframe;
+        reading_symbol(&r, what->symbol, STR(""));
+        read_candle(&r, row, what->layout);
+        reading_end(&r);
+    }
 }

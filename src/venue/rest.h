@@ -14,9 +14,16 @@ struct rest_candle_layout {
     int8_t time, open, high, low, close, base_volume, quote_volume, trades, taker_base, taker_quote;
     int64_t time_unit_ns;
 };
-/* Reads one row into the candle of `r`, whose timeframe the caller has set. A bar that ends behind the receipt is still
- * running: not complete. */
-void rest_candle(struct reading *r, yyjson_val *row, const struct rest_candle_layout *layout);
+/* An answer of candles of one symbol, as its request asked for them. */
+struct rest_candles {
+    struct str symbol;
+    int timeframe;    /* -1: of a width that is none of ours, and the whole answer is refused */
+    struct str width; /* as the request says it */
+    const struct rest_candle_layout *layout;
+};
+void rest_candles(struct venue_session *s, yyjson_val *rows, const struct rest_candles *what,
+                  struct decoded *out);
+/* A bar that ends behind the receipt is still running: not complete. */
 void rest_candle_complete(struct reading *r);
 /* Index of the timeframe of so many seconds, or -1. */
 int rest_timeframe(int64_t seconds);
