@@ -192,8 +192,8 @@ static enum err_code apply_one(void *ctx, struct str path, int64_t position, str
     return ERR_OK;
 }
 
-enum err_code lake_index_apply_deletes(struct lake_table *t, struct lake_live *deletes,
-                                       struct err *e)
+/* Reads a position delete file and marks its rows in the live data files. */
+static enum err_code apply_deletes(struct lake_table *t, struct lake_live *deletes, struct err *e)
 {
     struct applying a = {.t = t, .deletes = deletes};
     return lake_deletes_read(deletes->path, apply_one, &a, e);
@@ -273,8 +273,7 @@ static enum err_code load_deletes(struct lake *l, struct lake_table *t, struct e
     for (size_t i = 0; i < t->file_count; i++) {
         struct lake_live *f = &t->files[i];
         if (f->content == LAKE_DATA) continue;
-        enum err_code code =
-            f->content == LAKE_EQUALITY ? ERR_NOT_FOUND : lake_index_apply_deletes(t, f, e);
+        enum err_code code = f->content == LAKE_EQUALITY ? ERR_NOT_FOUND : apply_deletes(t, f, e);
         if (code == ERR_OK) continue;
         if (code == ERR_DISK && !f->foreign) return code;
         f->unreadable = true;

@@ -186,9 +186,6 @@ struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *
 void lake_index_remove(struct lake_table *t, const uint32_t *serials, size_t count);
 bool lake_live_is_deleted(const struct lake_live *f, int64_t position);
 void lake_live_delete(struct lake_live *f, int64_t position);
-/* Reads a position delete file and marks its rows in the live data files. */
-enum err_code lake_index_apply_deletes(struct lake_table *t, struct lake_live *deletes,
-                                       struct err *e) MUST_USE;
 enum err_code lake_deletes_read(struct str location,
                                 enum err_code (*each)(void *ctx, struct str path, int64_t position,
                                                       struct err *e),
@@ -277,7 +274,6 @@ void lake_row_set_free(struct lake_row_set *s);
 void lake_row_set_reset(struct lake_row_set *s);
 void lake_row_set_reserve(struct lake_row_set *s, size_t rows); /* at most LAKE_ROW_GROUP */
 uint32_t lake_row_set_code(struct lake_column *c, struct str text, struct arena *texts);
-bool lake_is_coded(const struct table *t, int column);
 static inline void lake_set_long(struct lake_row_set *s, int c, size_t row, bool present, int64_t v)
 {
     struct lake_column *col = &s->columns[c];

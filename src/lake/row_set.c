@@ -6,7 +6,7 @@ enum { DICTIONARY_MAX = 1000000 };
 #define TEXT_MAX ((size_t)1 << 30)
 
 /* Texts of few distinct values, which go as codes; the rest (ids, causes, details) go as slices. */
-bool lake_is_coded(const struct table *t, int column)
+static bool is_coded(const struct table *t, int column)
 {
     static const char *const names[] = {"venue",     "exchange", "symbol", "venue_symbol",
                                         "stream",    "side",     "origin", "kind",
@@ -23,7 +23,7 @@ void lake_row_set_init(struct lake_row_set *s, const struct table *t)
     *s = (struct lake_row_set){.t = t};
     arena_init(&s->text, TEXT_MAX);
     for (int c = 0; c < t->column_count; c++) {
-        s->columns[c].coded = lake_is_coded(t, c);
+        s->columns[c].coded = is_coded(t, c);
         map_init(&s->columns[c].map, DICTIONARY_MAX);
     }
 }
