@@ -27,9 +27,8 @@ struct dedup;
 struct dedup_options {
     const struct series_table *series;
     int64_t gap_grace_ns;
-    uint32_t window_keys; /* per series without consecutive ids */
-    uint32_t
-        intervals_max; /* per stream; past it the oldest holes are merged and the ledger keeps them (ERR_FULL never) */
+    uint32_t window_keys;   /* per series without consecutive ids */
+    uint32_t intervals_max; /* a tape; see Limits */
     int64_t next_gap_id;
 };
 struct dedup *dedup_new(const struct dedup_options *o);
