@@ -228,6 +228,11 @@ static enum err_code take_quote(struct absorb *a, struct quote *q, struct err *e
     if (is_future(c, a->in, q->venue_time_ns))
         return future(a, STREAM_QUOTE, q->series, q->venue_time_ns, e);
     if (c->skip) return ERR_OK;
+    if (a->in->no_quotes) {
+        c->batch->duplicates++;
+        CORE_COUNT(c, duplicates, 1);
+        return ERR_OK;
+    }
     for (int tries = 0; tries < 2; tries++) {
         struct quote *to = batch_add_quote(c->batch);
         if (to) {

@@ -58,6 +58,8 @@ struct core_input {
     /* For dead letters: number of the frame in the recording, bytes on the connection; -1. */
     int64_t position;
     uint8_t origin; /* enum origin of the events: usually options.origin; REPAIRED for a repair's */
+    /* Another connection tells the same quotes now; they have no id by which one of the two could be dropped. */
+    bool no_quotes;
 };
 
 /* What the caller has to know of a frame; valid until the next call. */

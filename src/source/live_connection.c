@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
+#include <string.h>
 
 enum {
     OVERLAP_MS = 2000, /* both legs are heard for so long */
@@ -75,6 +75,7 @@ static void on_open(void *ctx, struct ws *w)
     int64_t now_ns = clock_mono_ns();
     (void)w;
     g->state = LEG_OPEN;
+    if (c->legs[c->current].state == LEG_IDLE) c->current = (int)(g - c->legs);
     g->opened_ns = g->frame_ns = g->alive_ns = g->ping_ns = g->send_ns = now_ns;
     g->keep_alive_ns = now_ns + c->venue->venue->keep_alive_ms * NS_PER_MS;
     g->ready = g->renew = g->suspected = g->waiting = false;
@@ -100,6 +101,15 @@ static void went_down(struct live_connection *c, const char *cause)
     if (c->down_ns != TIME_ABSENT || c->received_ns == TIME_ABSENT) return;
     c->down_ns = c->received_ns;
     c->down_cause = cause;
+}
+
+/* Told at once, without an end: where the program ends meanwhile, the next run still knows when it began. Again when
+ * there are more subscriptions than at the last telling. */
+static void tell_down(struct live_connection *c)
+{
+    if (c->down_ns == TIME_ABSENT || c->told_subs == c->sub_count) return;
+    live_outage(c, TIME_ABSENT);
+    c->told_subs = c->sub_count;
 }
 
 static void on_close(void *ctx, struct ws *w, const struct ws_closed *end)
@@ -129,11 +139,9 @@ static void on_close(void *ctx, struct ws *w, const struct ws_closed *end)
     }
     if (!was_open) c->attempt++;
     if (!current) return;
-    bool told = c->down_ns != TIME_ABSENT && !g->suspected;
     went_down(c, "disconnect");
     if (other_of(g)->state == LEG_OPEN) c->current = 1 - c->current;
-    /* Told at once, without an end: where the program is killed meanwhile, the next run still knows when it began. */
-    if (!told && c->down_ns != TIME_ABSENT) live_outage(c, TIME_ABSENT);
+    tell_down(c);
 }
 
 static void on_pong(void *ctx, struct ws *w)
@@ -159,9 +167,13 @@ static void heard(struct live_leg *g, int64_t received_ns)
     g->frame_ns = g->alive_ns = clock_mono_ns();
     if (g->suspected) { /* it was only quiet */
         g->suspected = false;
-        if (is_current(g)) c->down_ns = TIME_ABSENT;
+        bool only_quiet = strcmp(c->down_cause, "silence") == 0 && c->told_subs == 0;
+        if (is_current(g) && only_quiet) c->down_ns = TIME_ABSENT;
     }
-    if (c->down_ns != TIME_ABSENT && g->ready && is_current(g)) live_outage(c, received_ns);
+    if (c->down_ns != TIME_ABSENT && g->ready && is_current(g)) {
+        live_outage(c, received_ns);
+        c->told_subs = 0;
+    }
     c->received_ns = received_ns;
 }
 
@@ -181,7 +193,8 @@ static void on_frame(void *ctx, struct ws *w, const char *bytes, size_t len, siz
                             .len = len,
                             .received_ns = received_ns,
                             .position = g->bytes,
-                            .origin = s->options.origin};
+                            .origin = s->options.origin,
+                            .no_quotes = !is_current(g)};
     s->pending = true;
     if (whole_len > len) {
         too_big(g, &in, whole_len);
@@ -296,7 +309,10 @@ static void replace(struct live_connection *c, int64_t now_ns)
 void live_connection_step(struct live_connection *c, int64_t now_ns)
 {
     struct live_leg *g = &c->legs[c->current];
-    if (g->state == LEG_IDLE) connect_leg(g, now_ns);
+    if (strcmp(c->down_cause, "start") == 0) tell_down(c); /* down since before this run */
+    /* While the successor is on its way it is the one to wait for: two sockets for good would double each quote. */
+    if (g->state == LEG_IDLE && other_of(g)->state == LEG_IDLE) connect_leg(g, now_ns);
+    g = &c->legs[c->current];
     for (int i = 0; i < LIVE_LEGS; i++) {
         struct live_leg *one = &c->legs[i];
         if (one->state != LEG_OPEN) continue;

@@ -70,6 +70,7 @@ struct live_connection {
     int64_t received_ns; /* wall clock: newest frame, or TIME_ABSENT */
     int64_t down_ns;     /* wall clock: begin of an outage that is not told yet, or TIME_ABSENT */
     const char *down_cause;
+    uint32_t told_subs; /* of that outage, so many subscriptions were told; 0: it is not told yet */
     int64_t patience_ms,
         suspected_ns; /* how long a silence with answered pings is taken for quiet */
 };
