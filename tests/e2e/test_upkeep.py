@@ -130,3 +130,26 @@ def test_left_over_files_of_a_crash_are_removed(worse, ticklake):
     ticklake.run('replay', worse.path, *MANY)
     no_orphans(ticklake)
     ticklake.verify()
+
+
+def test_one_revision_of_rows_in_many_files(tmp_path):
+    """Position deletes over many data files in one delete file: PyIceberg once could not scan such a table at all."""
+    import gzip
+
+    import conftest
+    lines = gzip.open(next((conftest.SAMPLES / 'binance').glob('*.gz')), 'rt').read().splitlines(True)
+    trades = [i for i, line in enumerate(lines) if '@trade"' in line]
+    moved = set(trades[200:-1200:60])  # forty of them come at the end, in one piece
+    recording = tmp_path / 'late.txt'
+    recording.write_text(''.join([line for i, line in enumerate(lines) if i not in moved] +
+                                 [lines[-1][:19] + lines[i][19:] for i in sorted(moved)]))
+    lake = conftest.Ticklake(tmp_path / 'data')
+    told = lake.json('replay', recording, '--venue', 'binance', '--set', 'lake.commit_ms=10', '--set', 'source.batch_events=64',
+                     '--set', 'process.revise_ms=3600000', '--set', 'lake.compact=false')
+    assert told['revisions'] >= len(moved)
+    deletes = [f for f in lake.json('files', 'candles', '--deletes') if f['delete']]
+    assert max(f['rows'] for f in deletes) >= len(moved)
+    rows = lake.rows('candles')
+    keys = {(r['symbol'], r['timeframe'], r['open_time']) for r in rows}
+    assert len(rows) == len(keys) and sum(r['revision'] for r in rows) >= len(moved)
+    lake.verify()
