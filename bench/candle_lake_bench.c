@@ -11,7 +11,7 @@
 #include "event/schema.h"
 #include "event/series.h"
 #include "io/clock.h"
-#include "lake/parquet.h"
+#include "parquet/parquet.h"
 #include "process/process.h"
 
 #include <pthread.h>

@@ -7,7 +7,7 @@
  */
 #include "event/schema.h"
 #include "io/clock.h"
-#include "lake/parquet.h"
+#include "parquet/parquet.h"
 
 #include <stdio.h>
 #include <stdlib.h>

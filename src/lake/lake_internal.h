@@ -11,9 +11,9 @@
 #include "base/array.h"
 #include "base/map.h"
 #include "io/file.h"
-#include "lake/avro.h"
+#include "avro/avro.h"
 #include "lake/lake.h"
-#include "lake/parquet.h"
+#include "parquet/parquet.h"
 
 #include <sqlite3.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* The Avro reader on hostile files: every record, every value. */
-#include "lake/avro.h"
+#include "avro/avro.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

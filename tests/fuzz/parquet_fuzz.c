@@ -1,5 +1,5 @@
 /* The Parquet reader on hostile files: every column of every row group as every type. */
-#include "lake/parquet.h"
+#include "parquet/parquet.h"
 
 enum { COLUMNS = 40, ROWS_MAX = 100000 };
 

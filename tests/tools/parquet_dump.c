@@ -6,7 +6,7 @@
  * damaged; the reason on standard error.
  */
 #include "cells.h"
-#include "lake/parquet.h"
+#include "parquet/parquet.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #define TICKLAKE_TESTS_RANDOM_TABLE_H
 
 #include "base/arena.h"
-#include "lake/parquet.h"
+#include "parquet/parquet.h"
 
 #include <stdio.h>
 #include <stdlib.h>

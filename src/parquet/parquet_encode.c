@@ -3,7 +3,7 @@
  * Plain C: on 5 million trades all that is here takes less than half of the time that zstd does, so
  * intrinsics would buy little.
  */
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 enum { BLOCK = 128, MINIBLOCK = 32 }; /* what pyarrow and parquet-mr use: 4 miniblocks a block */
 

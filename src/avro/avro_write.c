@@ -1,6 +1,6 @@
 /* Avro object container files, writing: the caller encodes the records, this file frames them. */
 #include "base/hash.h"
-#include "lake/avro.h"
+#include "avro/avro.h"
 
 #include <stdlib.h>
 #include <zlib.h>

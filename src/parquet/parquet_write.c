@@ -1,5 +1,5 @@
 /* The writer: its life, row groups, the way to the sink. */
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 #include <stdlib.h>
 #include <zstd.h>

@@ -1,5 +1,5 @@
 /* Avro object container files, reading: blocks, and values by the file's own schema. */
-#include "lake/avro_internal.h"
+#include "avro/avro_internal.h"
 
 #include <stdlib.h>
 #include <zlib.h>

@@ -3,7 +3,7 @@
 #define TICKLAKE_LAKE_AVRO_INTERNAL_H
 
 #include "base/arena.h"
-#include "lake/avro.h"
+#include "avro/avro.h"
 
 enum {
     AVRO_DEPTH_MAX = 32, /* of schema and of values: Iceberg's need 6 */

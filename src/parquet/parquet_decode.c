@@ -1,7 +1,7 @@
 /* Bytes to integers: the RLE / bit-packed hybrid, DELTA_BINARY_PACKED, PLAIN. Input is hostile
  * until proved otherwise: no read past the end, no count that was not checked against the
  * caller's. */
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 enum { MINIBLOCK_MAX = 1024, MINIBLOCKS_MAX = 512 };
 

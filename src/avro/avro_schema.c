@@ -1,6 +1,6 @@
 /* Avro schema JSON to a tree of types. Only the shape and the field ids matter here; names
  * resolve references. */
-#include "lake/avro_internal.h"
+#include "avro/avro_internal.h"
 
 #include <stdlib.h>
 #include <yyjson.h>

@@ -1,7 +1,7 @@
 /* What stands behind the data: column index, offset index, and the footer. Field numbers are
  * parquet.thrift's. */
 #include "gen/version.h"
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 /* parquet-mr parses "NAME version N (build B)" and distrusts files of writers that it cannot
  * parse. */

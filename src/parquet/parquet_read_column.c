@@ -1,5 +1,5 @@
 /* One column of one row group, page by page, into whole arrays. */
-#include "lake/parquet_reader.h"
+#include "parquet/parquet_reader.h"
 
 /* ---- data pages ------------------------------------------------------------------------------ */
 

@@ -1,6 +1,6 @@
 /* Avro container files: our writer and reader against each other, fields by id, foreign shapes,
  * and damage. fastavro and PyIceberg judge the writer in the end-to-end tests of the lake. */
-#include "lake/avro.h"
+#include "avro/avro.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The compact protocol of Thrift, as far as Parquet's metadata needs it. */
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 void encode_varint(struct buf *out, uint64_t v)
 {

@@ -2,7 +2,7 @@
 #ifndef TICKLAKE_LAKE_PARQUET_READER_H
 #define TICKLAKE_LAKE_PARQUET_READER_H
 
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 /* ConvertedType of parquet.thrift, those that matter here. */
 enum {

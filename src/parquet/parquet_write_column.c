@@ -1,5 +1,5 @@
 /* One column of one row group: gaps out, dictionary or not, pages, indexes. */
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 #include <zstd.h>
 

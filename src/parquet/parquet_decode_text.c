@@ -1,6 +1,6 @@
 /* Bytes to strings. Results are slices of the page where its bytes stand together, else of the
  * arena. */
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 bool decode_plain_strings(struct str in, struct str *values, size_t n)
 {

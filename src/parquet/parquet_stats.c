@@ -1,6 +1,6 @@
 /* Lowest and highest values: of a page, of a column, and as the bytes that footers and Iceberg
  * manifests hold. */
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 static bool is_text(enum column_type type)
 {

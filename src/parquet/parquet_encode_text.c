@@ -1,5 +1,5 @@
 /* Strings and decimals to bytes. */
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 void encode_plain_strings(struct buf *out, const struct str *values, size_t n)
 {

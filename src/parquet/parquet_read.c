@@ -1,6 +1,6 @@
 /* The reader: its life, and what it tells of a file. */
 #include "io/file.h"
-#include "lake/parquet_reader.h"
+#include "parquet/parquet_reader.h"
 
 #include <stdlib.h>
 #include <zstd.h>

@@ -1,5 +1,5 @@
 /* What is in a page: unpacking, values of every encoding, dictionaries. */
-#include "lake/parquet_reader.h"
+#include "parquet/parquet_reader.h"
 
 #include <zlib.h>
 #include <zstd.h>

@@ -1,6 +1,6 @@
 /* Dictionaries of one column of one row group: from the caller's codes, or found by hashing. */
 #include "base/hash.h"
-#include "lake/parquet_internal.h"
+#include "parquet/parquet_internal.h"
 
 #include <stdlib.h>
 

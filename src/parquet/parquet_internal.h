@@ -11,7 +11,7 @@
 
 #include "base/arena.h"
 #include "base/array.h"
-#include "lake/parquet.h"
+#include "parquet/parquet.h"
 
 enum parquet_physical {
     PHYSICAL_BOOLEAN,

@@ -1,5 +1,5 @@
 /* Footers and page headers to structs. Unknown fields are skipped, as Thrift wants it. */
-#include "lake/parquet_reader.h"
+#include "parquet/parquet_reader.h"
 
 /* ---- schema ---------------------------------------------------------------------------------- */
 
