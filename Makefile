@@ -79,7 +79,7 @@ UNIT    := $(sort $(wildcard tests/unit/$(TEST)_test.c $(if $(filter *,$(TEST)),
 SLOW    := $(sort $(wildcard $(patsubst %,tests/%/$(TEST)_test.c,golden fault sim)))
 HELPERS := $(sort $(filter-out %_test.c,$(wildcard tests/unit/*.c)))
 FUZZERS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
-BENCHES := $(sort $(wildcard bench/*_bench.c))
+BENCHES := $(sort $(wildcard bench/*.c))
 OURS    := $(sort $(SOURCES) $(wildcard src/main.c) $(HEADERS) $(wildcard tests/*/*.[ch] bench/*.[ch]))
 
 object   = $(patsubst %.c,$B/obj/%.o,$1)

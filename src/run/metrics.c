@@ -83,6 +83,8 @@ void run_metrics(struct run *r, const struct source_stats *source, struct buf *o
     line(out, "counter", "ticklake_lake_commits_total", "Commits.", lake.commits);
     line(out, "counter", "ticklake_lake_conflicts_total", "Commits rebuilt on another writer's.",
          lake.conflicts);
+    line(out, "counter", "ticklake_lake_unreadable_files_total",
+         "Files of other writers met that cannot be read.", lake.unreadable_files);
     line(out, "counter", "ticklake_lake_rows_total", "Rows written.", lake.rows);
     line(out, "counter", "ticklake_lake_written_bytes_total", "Bytes written.", lake.bytes_written);
     line(out, "counter", "ticklake_lake_compactions_total", "Compactions.", lake.compactions);
