@@ -92,18 +92,8 @@ static void report(const struct invocation *inv, struct replaying *p)
 
 static enum err_code drive(struct invocation *inv, struct replaying *p, struct err *e)
 {
-    const struct config *c = inv->config;
-    struct source_options o = {
-        .series = run_series(p->run),
-        .pool = run_pool(p->run),
-        .push = run_push,
-        .push_ctx = p->run,
-        .notice = notice,
-        .batch_ms = (int32_t)c->source.batch_ms,
-        .gap_grace_ns = c->source.gap_grace_ms * NS_PER_MS,
-        .future_limit_ns = c->source.future_limit_ms * NS_PER_MS,
-        .origin = ORIGIN_REPLAYED,
-    };
+    struct source_options o = run_source_options(p->run, ORIGIN_REPLAYED);
+    o.notice = notice;
     struct source_replay_options r = {
         .paths = inv->arguments,
         .path_count = inv->argument_count,

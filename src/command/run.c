@@ -130,17 +130,8 @@ static void notice(void *ctx, const char *venue, const char *what, const char *d
 static enum err_code open_source(struct living *l, struct err *e)
 {
     const struct config *c = l->inv->config;
-    struct source_options o = {
-        .series = run_series(l->run),
-        .pool = run_pool(l->run),
-        .push = run_push,
-        .push_ctx = l->run,
-        .notice = notice,
-        .batch_ms = (int32_t)c->source.batch_ms,
-        .gap_grace_ns = c->source.gap_grace_ms * NS_PER_MS,
-        .future_limit_ns = c->source.future_limit_ms * NS_PER_MS,
-        .origin = ORIGIN_LIVE,
-    };
+    struct source_options o = run_source_options(l->run, ORIGIN_LIVE);
+    o.notice = notice;
     struct source_live_options live = {
         .venues = l->venues,
         .venue_count = c->venue_count,

@@ -154,6 +154,21 @@ const struct source_past *run_past(const struct run *r) { return &r->past; }
 struct series_table *run_series(struct run *r) { return r->series; }
 struct batch_pool *run_pool(struct run *r) { return r->pool; }
 
+struct source_options run_source_options(struct run *r, enum origin origin)
+{
+    const struct config *c = r->options.config;
+    return (struct source_options){
+        .series = r->series,
+        .pool = r->pool,
+        .push = run_push,
+        .push_ctx = r,
+        .batch_ms = (int32_t)c->source.batch_ms,
+        .gap_grace_ns = c->source.gap_grace_ms * NS_PER_MS,
+        .future_limit_ns = c->source.future_limit_ms * NS_PER_MS,
+        .origin = (uint8_t)origin,
+    };
+}
+
 enum err_code run_start(struct run *r, struct err *e)
 {
     if (pthread_create(&r->store_thread, NULL, run_store_thread, r) != 0 ||

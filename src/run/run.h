@@ -48,6 +48,8 @@ enum err_code run_open(const struct run_options *o, struct run **ret, struct err
 const struct source_past *run_past(const struct run *r);
 struct series_table *run_series(struct run *r);
 struct batch_pool *run_pool(struct run *r);
+/* What a source of this run needs, from its settings; the caller adds whom it notifies. */
+struct source_options run_source_options(struct run *r, enum origin origin);
 enum err_code run_start(struct run *r, struct err *e) MUST_USE;
 enum err_code run_push(void *run, struct batch *b, struct err *e); /* source_options.push */
 /* No more pushes. Waits until all is committed; finish: the input ended for good, so open windows are closed. */
