@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from test_live import Live, Simulator, assert_conserved, wait_for, write_config
+from test_live import Live, Simulator, assert_conserved, unconserved, wait_for, write_config
 
 
 def make_certificates(folder):
@@ -91,7 +91,7 @@ def test_trusted(behind_tls):
     start, simulator, proxy, folder = behind_tls
     live = start('localhost', ca_file=folder / 'ca.pem')
     truth = simulator.truth()
-    live.settle()
+    live.settle(lambda: not unconserved(live.lake, truth))
     live.stop()
     assert assert_conserved(live.lake, truth) > 500
     assert proxy.accepted >= 4  # two instrument lists, two sockets
