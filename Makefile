@@ -38,7 +38,7 @@ endif
 
 # ---- Libraries: by pkg-config; yyjson from the distribution if new enough, else from the cache ----
 
-LIBRARIES := libwebsockets libcurl libzstd zlib openssl sqlite3 yaml-0.1 libxxhash
+LIBRARIES := libwebsockets libcurl libpq rdkafka libzstd zlib openssl sqlite3 yaml-0.1 libxxhash
 MISSING   := $(shell for l in $(LIBRARIES); do pkg-config --exists $$l 2>/dev/null || echo $$l; done)
 PKG_FLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null))
 PKG_LIBS  := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)

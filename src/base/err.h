@@ -37,6 +37,8 @@ enum err_action {
     X(TIMEOUT, RETRY, 69, "no answer in time")                                                     \
     X(NETWORK, RETRY, 69, "connection lost")                                                       \
     X(REFUSED, STOP, 77, "credentials refused")                                                    \
+    X(FENCED, RETRY, 69, "another worker has taken over")                                          \
+    X(INCOMPATIBLE, STOP, 78, "a schema was refused")                                              \
     X(FULL, RETRY, 70, "a stated limit was reached")                                               \
     X(INTERNAL, STOP, 70, "a bug")                                                                 \
     X(DISK, STOP, 74, "disk")                                                                      \

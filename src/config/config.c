@@ -8,75 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define AT(member) offsetof(struct config, member)
-#define INT(s, k, standard, least, most, help)                                                     \
-    {                                                                                              \
-#s, #k, CONFIG_INT, AT(s.k), standard, least, most, NULL, false, help                      \
-    }
-#define BOOL(s, k, standard, help)                                                                 \
-    {                                                                                              \
-#s, #k, CONFIG_BOOL, AT(s.k), standard, 0, 0, NULL, false, help                            \
-    }
-#define TEXT(s, k, standard, secret, help)                                                         \
-    {                                                                                              \
-#s, #k, CONFIG_TEXT, AT(s.k), standard, 0, 0, NULL, secret, help                           \
-    }
-#define CHOICE(s, k, standard, choices, help)                                                      \
-    {                                                                                              \
-#s, #k, CONFIG_CHOICE, AT(s.k), standard, 0, 0, choices, false, help                       \
-    }
-
-static const struct config_key keys[] = {
-    {"", "version", CONFIG_INT, AT(version), "1", 1, CONFIG_VERSION, NULL, false,
-     "format version of this file"},
-    {"", "data", CONFIG_TEXT, AT(data), "./data", 0, 0, NULL, false,
-     "data folder: store.db, catalog.db, lake/, frames/"},
-    BOOL(record, enabled, "false", "keep every received frame as it came, in frames/"),
-    INT(record, segment_mb, "64", 1, 4096, "start a new segment at this size"),
-    INT(record, segment_minutes, "60", 1, 1440, "and at this age"),
-    INT(record, retention_hours, "168", 0, 87600, "remove older segments; 0 keeps all"),
-    INT(source, batch_ms, "5", 1, 10000, "a group commit at least this often while events come"),
-    INT(source, batch_events, "16384", 64, 1048576, "events in a batch at most"),
-    INT(source, batches, "12", 4, 1024, "batches in flight: with batch_events the memory's bound"),
-    INT(source, gap_grace_ms, "2000", 0, 3600000, "missing ids become a gap after this time"),
-    INT(source, future_limit_ms, "60000", 1000, 86400000,
-        "venue time further ahead of the receipt is refused"),
-    INT(source, reconnect_min_ms, "200", 10, 60000, "first pause before connecting again"),
-    INT(source, reconnect_max_ms, "30000", 100, 3600000, "longest pause; it never gives up"),
-    INT(source, connect_timeout_ms, "10000", 100, 300000, "a connection must stand by then"),
-    BOOL(source, tls_verify, "true", "check the venues' certificates"),
-    TEXT(source, ca_file, NULL, false, "certificates to trust; the system's by default"),
-    INT(store, retention_hours, "72", 0, 87600,
-        "rows below the lake's position are removed after this; 0 keeps all"),
-    INT(store, max_mb, "0", 0, 100000000, "stop taking events past this size; 0: no limit"),
-    INT(process, lateness_ms, "2000", 0, 3600000, "a window closes this long after its end"),
-    INT(process, quiet_ms, "5000", 100, 3600000,
-        "a symbol without trades: the clock closes its windows after this"),
-    INT(process, tapes_max, "100000", 1, 1000000, "venue and symbol pairs at most"),
-    INT(process, revise_ms, "2000", 0, 3600000, "late trades revise candles at least this often"),
-    INT(lake, commit_ms, "500", 10, 3600000, "a commit at least this often while events come"),
-    INT(lake, commit_rows, "2000000", 1000, 50000000, "and whenever so many rows wait"),
-    INT(lake, snapshots_keep, "60", 1, 10000, "snapshots kept in each table"),
-    INT(lake, metadata_keep, "20", 1, 1000, "metadata files kept in each table"),
-    INT(lake, grace_minutes, "15", 0, 100000, "removed files stay this long for running readers"),
-    INT(lake, target_file_mb, "128", 1, 4096, "compaction joins files up to this size"),
-    INT(lake, compact_files, "16", 2, 1000, "this many small neighbours are joined"),
-    BOOL(lake, compact, "true", "compact while running"),
-    BOOL(serve, enabled, "true", "HTTP port with /metrics, /livez, /readyz, /api/v1/status"),
-    TEXT(serve, bind, "127.0.0.1:7070", false,
-         "address and port; others than loopback need a token"),
-    TEXT(serve, token, NULL, true, "bearer token that every request must carry"),
-    TEXT(serve, token_file, NULL, false, "file that holds the token"),
-    CHOICE(log, level, "info", "debug info warn error", "least level"),
-    CHOICE(log, format, "logfmt", "logfmt json", "form of a line"),
-};
-
-const struct config_key *config_keys(size_t *ret_count)
-{
-    *ret_count = sizeof keys / sizeof keys[0];
-    return keys;
-}
-
 void config_error(struct config *c, const char *where, const char *format, ...)
 {
     va_list ap;
@@ -160,6 +91,10 @@ void config_assign(struct config *c, const struct config_key *k, const char *whe
     int64_t number;
     switch (k->type) {
     case CONFIG_TEXT: config_replace_text((char **)slot, value); return;
+    case CONFIG_LIST:
+        config_free_list(slot);
+        while (value.n) config_list_add(slot, str_trim(str_cut(&value, ';')));
+        return;
     case CONFIG_BOOL:
         if (str_is(value, "true") || str_is(value, "yes") || str_is(value, "on"))
             *(bool *)slot = true;
@@ -193,16 +128,19 @@ void config_assign(struct config *c, const struct config_key *k, const char *whe
 
 const struct config_key *config_find(struct str section, struct str key)
 {
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+    size_t key_count;
+    const struct config_key *keys = config_keys(&key_count);
+    for (size_t i = 0; i < key_count; i++)
         if (str_is(section, keys[i].section) && str_is(key, keys[i].key)) return &keys[i];
     return NULL;
 }
 
 void config_unknown(struct config *c, const char *where, struct str section, struct str key)
 {
-    const struct config_key *best = NULL;
+    size_t key_count;
+    const struct config_key *keys = config_keys(&key_count), *best = NULL;
     int best_distance = 4; /* further away is no typing error any more */
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    for (size_t i = 0; i < key_count; i++) {
         int d = str_distance(key, str_of(keys[i].key)) + (str_is(section, keys[i].section) ? 0 : 2);
         if (d >= best_distance) continue;
         best = &keys[i];
@@ -222,8 +160,10 @@ struct config *config_new(void)
 {
     struct config *c = calloc(1, sizeof *c);
     CHECK(c != NULL);
+    size_t key_count;
+    const struct config_key *keys = config_keys(&key_count);
     buf_init(&c->errors, 1 << 20);
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+    for (size_t i = 0; i < key_count; i++)
         if (keys[i].standard) config_assign(c, &keys[i], "default", str_of(keys[i].standard));
     CHECK(c->error_count == 0);
     return c;
@@ -245,8 +185,13 @@ void config_list_add(struct config_list *l, struct str value)
 struct config *config_free(struct config *c)
 {
     if (!c) return NULL;
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (keys[i].type == CONFIG_TEXT) free(*(char **)(void *)((char *)c + keys[i].offset));
+    size_t key_count;
+    const struct config_key *keys = config_keys(&key_count);
+    for (size_t i = 0; i < key_count; i++) {
+        void *slot = (char *)c + keys[i].offset;
+        if (keys[i].type == CONFIG_TEXT) free(*(char **)slot);
+        if (keys[i].type == CONFIG_LIST) config_free_list(slot);
+    }
     for (size_t i = 0; i < c->venue_count; i++) {
         struct config_venue *v = &c->venues[i];
         config_free_list(&v->symbols);
@@ -311,28 +256,59 @@ void config_environment(struct config *c, char **environment)
     }
 }
 
-static void read_token(struct config *c, const char *key, const char *path, char **token)
+static void read_secret(struct config *c, const char *key, const char *path, char **token)
 {
     if (!path || *token) return;
     struct buf b;
     struct err e = {0};
     buf_init(&b, 1 << 16);
     if (file_read(path, 1 << 16, &b, &e) != ERR_OK)
-        config_error(c, key, "token_file: %s", e.text);
+        config_error(c, key, "the file of a secret: %s", e.text);
     else
         config_replace_text(token, str_trim(buf_str(&b)));
     buf_free(&b);
 }
 
+/* What only makes sense together. */
+static void check_distributed(struct config *c)
+{
+    const char *where = c->path ? c->path : "settings";
+    if (c->bus.brokers && !c->store.url)
+        config_error(c, where,
+                     "bus.brokers is set, but store.url is not: Kafka is fed from PostgreSQL");
+    if (c->bus.brokers && c->registry.kind == 0)
+        config_error(c, where,
+                     "bus.brokers is set, but registry.kind is none: expected confluent or glue");
+    if (c->registry.kind == 1 && !c->registry.url)
+        config_error(c, where, "registry.kind is confluent, but registry.url is not set");
+    bool s3 = c->lake.warehouse && str_starts(str_of(c->lake.warehouse), "s3");
+    if (s3 && !c->lake.catalog)
+        config_error(c, where,
+                     "lake.warehouse is %s, but lake.catalog is not set: a lake in S3 needs a "
+                     "catalog that other machines reach",
+                     c->lake.warehouse);
+    if (c->bus.min_insync > c->bus.replication)
+        config_error(c, where, "bus.min_insync (%lld) is above bus.replication (%lld)",
+                     (long long)c->bus.min_insync, (long long)c->bus.replication);
+    if (c->bus.brokers && !c->lake.catalog)
+        config_error(c, where,
+                     "bus.brokers is set, but lake.catalog is not: the workers' positions need a "
+                     "PostgreSQL catalog");
+}
+
 enum err_code config_finish(struct config *c, struct err *e)
 {
-    read_token(c, "serve", c->serve.token_file, &c->serve.token);
+    read_secret(c, "serve.token_file", c->serve.token_file, &c->serve.token);
+    read_secret(c, "registry.token_file", c->registry.token_file, &c->registry.token);
+    read_secret(c, "registry.password_file", c->registry.password_file, &c->registry.password);
+    read_secret(c, "s3.secret_key_file", c->s3.secret_key_file, &c->s3.secret_key);
     for (size_t i = 0; i < c->venue_count; i++)
-        read_token(c, c->venues[i].name, c->venues[i].token_file, &c->venues[i].token);
+        read_secret(c, c->venues[i].name, c->venues[i].token_file, &c->venues[i].token);
     if (c->source.reconnect_min_ms > c->source.reconnect_max_ms)
         config_error(c, c->path ? c->path : "settings",
                      "source.reconnect_min_ms (%lld) is above source.reconnect_max_ms (%lld)",
                      (long long)c->source.reconnect_min_ms, (long long)c->source.reconnect_max_ms);
+    check_distributed(c);
     if (c->error_count == 0) return ERR_OK;
     struct str all = buf_str(&c->errors), first = str_cut(&all, '\n');
     return ERR(e, ERR_CONFIG, "%zu mistake%s in the settings; first: %.*s", c->error_count,

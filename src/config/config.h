@@ -51,8 +51,20 @@ struct config {
         char *ca_file;
     } source;
     struct {
-        int64_t retention_hours, max_mb;
+        char *url, *writer, *slot, *publication; /* url NULL: SQLite in the data folder */
+        int64_t retention_hours, max_mb, partitions_ahead;
     } store;
+    struct {
+        char *brokers; /* NULL: no bus, the tail goes straight to process */
+        char *prefix, *name, *group;
+        int64_t partitions, replication, min_insync, retention_hours, transaction_ms, buffer_mb;
+        struct config_list properties; /* "producer.linger.ms=5" */
+    } bus;
+    struct {
+        int64_t kind; /* enum registry_kind */
+        char *url, *name, *region, *user, *password, *password_file, *token, *token_file, *ca_file;
+        int64_t compatibility;
+    } registry;
     struct {
         int64_t lateness_ms, quiet_ms, tapes_max, revise_ms;
     } process;
@@ -60,7 +72,15 @@ struct config {
         int64_t commit_ms, commit_rows, snapshots_keep, metadata_keep, grace_minutes;
         int64_t target_file_mb, compact_files;
         bool compact;
+        char *catalog;   /* NULL: catalog.db in the data folder */
+        char *warehouse; /* NULL: lake/ in the data folder; s3://bucket/prefix */
+        int64_t mirror_mb;
     } lake;
+    struct {
+        char *endpoint, *region, *access_key, *secret_key, *secret_key_file, *profile, *ca_file;
+        int64_t addressing; /* 0 path, 1 virtual_host */
+        int64_t part_mb, tries;
+    } s3;
     struct {
         bool enabled;
         char *bind, *token, *token_file;
@@ -73,7 +93,7 @@ struct config {
     char *path; /* of the file; NULL */
 };
 
-enum config_type { CONFIG_BOOL, CONFIG_INT, CONFIG_TEXT, CONFIG_CHOICE };
+enum config_type { CONFIG_BOOL, CONFIG_INT, CONFIG_TEXT, CONFIG_CHOICE, CONFIG_LIST };
 struct config_key {
     const char *section, *key; /* section "" for the top level */
     enum config_type type;

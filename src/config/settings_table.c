@@ -11,6 +11,7 @@ static void put_range(const struct config_key *k, struct buf *out)
     case CONFIG_BOOL: buf_add_cstr(out, "true, false"); return;
     case CONFIG_INT: buf_addf(out, "%lld to %lld", (long long)k->least, (long long)k->most); return;
     case CONFIG_TEXT: buf_add_cstr(out, k->secret ? "text, secret" : "text"); return;
+    case CONFIG_LIST: buf_add_cstr(out, "list, or text with `;` between"); return;
     case CONFIG_CHOICE:
         for (const char *p = k->choices; *p; p++) buf_addf(out, *p == ' ' ? ", " : "%c", *p);
         return;

@@ -200,6 +200,8 @@ static void read_section(struct walk *w, struct str section, const yaml_node_t *
         const struct config_key *k = config_find(section, key);
         if (!k)
             config_unknown(w->c, place(w, kn, where), section, key);
+        else if (k->type == CONFIG_LIST && vn->type == YAML_SEQUENCE_NODE)
+            read_list(w, vn, name, (struct config_list *)(void *)((char *)w->c + k->offset));
         else if (text_of(w, vn, name, &text))
             config_assign(w->c, k, place(w, vn, where), buf_str(&text));
     }

@@ -118,6 +118,7 @@ void batch_clear(struct batch *b)
     b->position_count = b->dedup_count = b->instrument_count = 0;
     b->duplicates = 0;
     b->first_received_ns = b->clock_ns = TIME_ABSENT;
+    b->finish = false;
     b->first_sequence = b->last_sequence = 0;
 }
 

@@ -56,6 +56,7 @@ struct batch {
     int64_t duplicates;        /* dropped by dedup while this batch was filled */
     int64_t first_received_ns; /* of the oldest event, for latency; TIME_ABSENT while empty */
     int64_t clock_ns; /* the source's clock at the end of the batch: receipt time when replaying */
+    bool finish; /* the input ended for good with this batch: open windows are closed behind it */
     int64_t first_sequence, last_sequence; /* given by the store; 0 before */
 };
 

@@ -19,6 +19,7 @@
 
 #include "event/batch.h"
 #include "event/schema.h"
+#include "io/s3.h"
 
 enum { LAKE_VERSION = 1 };
 
@@ -33,6 +34,14 @@ struct lake_options {
     int32_t compact_files;       /* compaction joins this many neighbours of one size class */
     int64_t buffer_rows_max;     /* ERR_FULL past it: commit first */
     bool read_only;              /* verify, status, files, connect */
+    /* Distributed. catalog_url: PostgreSQL (as libpq takes it) instead of catalog_path, tables of the schema "ticklake" in
+     * the same layout. warehouse may then be s3://bucket/prefix, with `s3` and a local folder for copies of its objects, of
+     * at most mirror_bytes. */
+    const char *catalog_url;
+    const struct s3_options *s3;
+    const char *mirror;
+    int64_t mirror_bytes;
+    const char *worker; /* name, for the queue and the log */
 };
 
 struct lake_stats {
@@ -62,6 +71,34 @@ enum err_code lake_each_state(struct lake *l, const char *prefix,
                               void *ctx, struct err *e) MUST_USE;
 /* Everything pushed becomes visible, position becomes `position`. Nothing pushed and position unchanged: no commit. */
 enum err_code lake_commit(struct lake *l, int64_t position, int64_t now_ns, struct err *e) MUST_USE;
+/* ---- Distributed: many workers, each with the positions of the partitions it owns.
+ *
+ * The commit is a row in a queue: uploaded files, states, proofs, and (name, from -> to) of every position. Whoever holds the
+ * lock folds everything that waits into one snapshot a table, in a fixed order of tables, and moves pointers and positions in
+ * that transaction. A row whose `from` is not what the catalog holds is refused: ERR_FENCED, its files are thrown away,
+ * nothing of it is there; the caller drops what it pushed and begins again at lake_each_position. That is the fence; there is
+ * no coordinator. A lost answer is resolved by the queue row's own state. */
+struct lake_move {
+    const char *name; /* "market.trades/3" */
+    int64_t from, to; /* from 0 where the name is not there yet */
+};
+enum err_code lake_commit_moves(struct lake *l, const struct lake_move *moves, size_t count,
+                                int64_t now_ns, struct err *e) MUST_USE;
+/* As of now in the catalog, for names with this prefix. */
+enum err_code lake_each_position(struct lake *l, const char *prefix,
+                                 enum err_code (*each)(void *ctx, struct str name, int64_t position,
+                                                       struct err *e),
+                                 void *ctx, struct err *e) MUST_USE;
+/* Forgets everything pushed and not committed. */
+void lake_drop(struct lake *l);
+/* One transaction: positions and proofs as of the same moment, for verify. */
+enum err_code lake_claims(struct lake *l, struct proof_set *ret,
+                          enum err_code (*each)(void *ctx, struct str name, int64_t position,
+                                                struct err *e),
+                          void *ctx, struct err *e) MUST_USE;
+/* Catalog and object store: connection, rights, bucket, conditional writes; the error names what is missing. */
+enum err_code lake_probe(const struct lake_options *o, struct buf *grants, struct err *e) MUST_USE;
+
 int64_t lake_buffered_rows(const struct lake *l);
 void lake_stats(const struct lake *l, struct lake_stats *ret);
 

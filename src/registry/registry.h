@@ -1,0 +1,74 @@
+/* registry.h - schemas of what stands on the bus: Confluent's API or AWS Glue, chosen by the options.
+ *
+ * Names     a subject is "<topic>-value" (Confluent) or a schema of that name in a Glue registry.
+ * Rule      before the first record of a topic its schema is looked up, checked for compatibility (BACKWARD at least: by the
+ *           registry where it does, by registry_compatible() always) and registered. A refused schema is ERR_INCOMPATIBLE:
+ *           loud, and nothing is published.
+ * Framing   Confluent: 00, schema id 4 bytes big-endian. Glue: 03, 00 (or 05: zlib of the payload), the schema version's UUID
+ *           16 bytes.
+ * Reading   a record names its writer's schema; registry_schema fetches and keeps it (a few thousand at most).
+ * Errors    ERR_UNAVAILABLE, ERR_REFUSED, ERR_INCOMPATIBLE, ERR_NOT_FOUND; texts name registry, subject, what was asked and
+ *           answered. Bodies that are not JSON are survived.
+ * Threads   one at a time.
+ */
+#ifndef TICKLAKE_REGISTRY_REGISTRY_H
+#define TICKLAKE_REGISTRY_REGISTRY_H
+
+#include "base/buf.h"
+#include "io/aws.h"
+
+enum registry_kind { REGISTRY_NONE, REGISTRY_CONFLUENT, REGISTRY_GLUE };
+struct registry_options {
+    enum registry_kind kind;
+    const char *
+        url; /* Confluent: with its base path; Glue: endpoint, NULL: https://glue.REGION.amazonaws.com */
+    const char *user, *password, *token; /* Confluent: basic or bearer; may be NULL */
+    const char *name;                    /* Glue: the registry's name, made where it is absent */
+    struct aws_options aws;              /* Glue */
+    const char *ca_file;
+    const char *compatibility; /* set for subjects of ours that have none yet: "BACKWARD" ... */
+    int32_t timeout_ms;        /* 0: 10000 */
+};
+/* Identity of a registered schema: the bytes that stand before every record. */
+struct registry_id {
+    enum registry_kind kind;
+    uint32_t number;  /* Confluent */
+    uint8_t uuid[16]; /* Glue */
+};
+enum { REGISTRY_FRAME_MAX = 18 };
+
+struct registry;
+struct registry *registry_new(const struct registry_options *o);
+struct registry *registry_free(struct registry *r);
+const char *registry_address(const struct registry *r);
+
+/* Registers `schema` (compact JSON) under the subject unless it is there already. */
+enum err_code registry_register(struct registry *r, struct str subject, struct str schema,
+                                struct registry_id *ret, struct err *e) MUST_USE;
+/* Would the registry and our own rule take it? ERR_INCOMPATIBLE says why not; nothing is registered. */
+enum err_code registry_check(struct registry *r, struct str subject, struct str schema,
+                             struct err *e) MUST_USE;
+/* Newest version's text; ERR_NOT_FOUND where the subject is not there. *ret is valid until the next call. */
+enum err_code registry_latest(struct registry *r, struct str subject, struct registry_id *ret_id,
+                              int32_t *ret_version, struct str *ret, struct err *e) MUST_USE;
+/* The writer's schema of a record; kept. *ret lives as long as the registry. */
+enum err_code registry_schema(struct registry *r, const struct registry_id *id, struct str *ret,
+                              struct err *e) MUST_USE;
+/* Subjects (names only those of the prefix). */
+enum err_code registry_each(struct registry *r, struct str prefix,
+                            enum err_code (*each)(void *ctx, struct str subject, int32_t version,
+                                                  const struct registry_id *id, struct str schema,
+                                                  struct err *e),
+                            void *ctx, struct err *e) MUST_USE;
+
+size_t registry_frame(const struct registry_id *id, uint8_t out[REGISTRY_FRAME_MAX]);
+/* Reads the frame of either kind off the front of *record. A zlib payload is inflated into *scratch (bounded by limit).
+ * ERR_PARSE names what was found. */
+enum err_code registry_unframe(struct str *record, struct buf *scratch, size_t limit,
+                               struct registry_id *ret, struct err *e) MUST_USE;
+
+/* Pure. Can data written with `writer` be read with `reader`? The rules of the Avro specification ("Schema Resolution"),
+ * for the types that we use and more: ERR_OK, or ERR_INCOMPATIBLE with the field and the reason. */
+enum err_code registry_compatible(struct str reader, struct str writer, struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,77 @@
+/* changes.h - change data capture: what was committed to the PostgreSQL store, in commit order, by logical replication.
+ *
+ * Takes     publication `ticklake` (inserts of series, trade_rows, quote_rows, gap_rows, dead_rows, candle_rows,
+ *           instrument_rows, batches) through slot `ticklake` (pgoutput, binary).
+ * Gives     batches of events in the order of the commits, each with the position behind it. Batches may end inside a
+ *           transaction (many rows have one LSN): a position is (end of the transaction's commit, rows of it that are done).
+ * Thread    receiving is a thread of its own that never waits for downstream: a stalled reader was seen to block the server's
+ *           checkpointer for minutes. When its buffer (buffer_bytes) is full it ends the replication connection, keeps answering
+ *           nothing, and begins again from the confirmed position once there is room.
+ * Ways      streaming near the head; a backlog above bulk_rows is read in bulk (pg_logical_slot_peek_binary_changes by COPY,
+ *           measured at twice the speed of the stream), then the slot is advanced.
+ * Confirm   changes_confirm tells what is durable downstream; only that reaches the server. While nothing is underway, the
+ *           server's own progress is confirmed, so that an idle slot keeps moving.
+ * Start     the slot must be able to give everything behind `from`: a slot that is absent although something was published,
+ *           one that moved past `from`, one invalidated (wal_status lost), and another cluster (system identifier) are
+ *           ERR_HOLE with what to do; a slot in use is ERR_IN_USE with its pid, a missing publication ERR_CONFIG.
+ *           A slot is made only where nothing was ever published.
+ * Outage    a connection lost is no error: it is made again for ever (capped backoff, `notice`), and goes on at the row.
+ * Threads   read and confirm from one thread.
+ * Source    postgresql.org/docs/15/protocol-logicalrep-message-formats.html, protocol-replication.html
+ */
+#ifndef TICKLAKE_STORE_CHANGES_H
+#define TICKLAKE_STORE_CHANGES_H
+
+#include "event/batch.h"
+
+struct changes_position {
+    uint64_t system, lsn; /* 0, 0: from the beginning of the slot */
+    int64_t row;
+};
+struct changes_options {
+    const char *
+        url; /* as libpq takes it: a URI or key=value words; service and password files are libpq's own */
+    const char *slot, *publication; /* "ticklake" both */
+    struct series_table *series;
+    struct changes_position from;
+    size_t buffer_bytes; /* 0: 64 MiB */
+    int64_t bulk_rows;   /* 0: 1,000,000 rows, guessed from the bytes of the backlog */
+    void (*notice)(void *ctx, const char *what, const char *detail);
+    void *ctx;
+};
+struct changes_stats {
+    int64_t rows, transactions, bytes, connects, bulk_reads, buffered_bytes;
+    uint64_t received_lsn, confirmed_lsn, server_lsn;
+};
+/* Where the stream stands behind a batch. */
+struct changes_mark {
+    struct changes_position position;
+    int64_t
+        clock_ns; /* newest clock of a live writer's batch up to there (never of a replay's or back-fill's); TIME_ABSENT */
+    int64_t finishes;     /* batches with `finish` since changes_open */
+    int64_t committed_ns; /* the server's time of the newest commit, for the lag */
+};
+struct changes;
+enum err_code changes_open(const struct changes_options *o, struct changes **ret,
+                           struct err *e) MUST_USE;
+struct changes *changes_close(struct changes *c);
+/* Fills an empty batch; waits up to timeout_ms for the first row. *ret_rows 0: nothing came (the mark may have moved all the
+ * same: idle progress). */
+enum err_code changes_read(struct changes *c, int32_t timeout_ms, struct batch *b,
+                           struct changes_mark *ret, int64_t *ret_rows, struct err *e) MUST_USE;
+void changes_confirm(struct changes *c, const struct changes_position *upto);
+void changes_stats(const struct changes *c, struct changes_stats *ret); /* any thread */
+
+/* For validate, status, the console; each on a connection of its own. */
+struct changes_slot {
+    bool exists, active;
+    int32_t active_pid;
+    char wal_status[16];
+    int64_t behind_bytes, safe_bytes; /* -1: no limit */
+    uint64_t confirmed_lsn, restart_lsn, server_lsn, system;
+};
+enum err_code changes_slot(const char *url, const char *slot, struct changes_slot *ret,
+                           struct err *e) MUST_USE;
+enum err_code changes_drop_slot(const char *url, const char *slot, struct err *e) MUST_USE;
+
+#endif
