@@ -12,52 +12,12 @@ enum { RECEIVED_SAMPLES = 4096, POLL_MS = 20 };
 
 struct consumer {
     struct run *r;
-    struct process_sink sink;
+    struct shard *shard;
     int64_t next; /* the sequence wanted now: everything below it was pushed */
     int64_t committed_mono_ns, revised_mono_ns;
     int64_t received[RECEIVED_SAMPLES]; /* of the batches since the last commit */
     size_t received_count;
-    enum err_code code; /* sticky: callbacks of the sink cannot return */
-    struct err *e;
 };
-
-static void note(struct consumer *c, enum err_code code)
-{
-    if (c->code == ERR_OK) c->code = code;
-}
-
-static void on_candle(void *ctx, const struct candle *candle)
-{
-    struct consumer *c = ctx;
-    note(c, lake_push_candle(c->r->lake, candle, c->e));
-}
-
-static void on_late(void *ctx, const struct late_trade *l)
-{
-    struct consumer *c = ctx;
-    revise_late(c->r->revise, l);
-}
-
-static void on_rollup(void *ctx, uint32_t series, enum timeframe tf, int64_t open_time_ns)
-{
-    struct consumer *c = ctx;
-    revise_rollup(c->r->revise, series, tf, open_time_ns);
-}
-
-static void on_gap(void *ctx, const struct gap_change *g)
-{
-    struct consumer *c = ctx;
-    revise_gap(c->r->revise, g);
-}
-
-static void on_state(void *ctx, struct str name, struct str bytes)
-{
-    struct consumer *c = ctx;
-    char full[STATE_NAME_MAX];
-    int n = snprintf(full, sizeof full, "process/%.*s", STR_ARG(name));
-    CHECK(n > 0 && (size_t)n < sizeof full);
-    note(c, lake_put_state(c->r->lake, str_of(full), bytes, c->e));
-}
 
 /* --- committing --- */
 
@@ -65,19 +25,10 @@ static enum err_code commit_once(struct consumer *c, struct err *e)
 {
     struct run *r = c->r;
     int64_t position = c->next - 1;
-    int64_t keep_from = process_resume_sequence(r->process, position);
-    c->e = e;
-    process_flush_state(r->process, &c->sink);
-    TRY(c->code);
-    TRY(revise_persist(r->revise, e));
-    char text[32];
-    int n = snprintf(text, sizeof text, "%lld", (long long)keep_from);
-    /* Also where only the clock closed windows and no event came: retention goes by this number, and a restart by the one
-     * that is kept. */
-    if (keep_from != atomic_load(&r->keep_from))
-        TRY(lake_put_state(r->lake, STR("run/resume"), (struct str){text, (size_t)n}, e));
+    TRY(shard_persist(c->shard, position, e));
     TRY(lake_commit(r->lake, position, clock_wall_ns(), e));
-    atomic_store(&r->keep_from, keep_from);
+    shard_committed(c->shard);
+    atomic_store(&r->keep_from, c->shard->keep_from);
     atomic_store(&r->committed, position);
     return ERR_OK;
 }
@@ -105,8 +56,8 @@ static enum err_code revise(struct consumer *c, struct err *e)
     struct run *r = c->r;
     int64_t rows = 0;
     c->revised_mono_ns = clock_mono_ns();
-    if (!revise_pending(r->revise)) return ERR_OK;
-    TRY(revise_apply(r->revise, clock_wall_ns(), &rows, e));
+    if (!revise_pending(c->shard->revise)) return ERR_OK;
+    TRY(revise_apply(c->shard->revise, clock_wall_ns(), &rows, e));
     atomic_fetch_add(&r->revisions, rows);
     return commit(c, e);
 }
@@ -140,10 +91,10 @@ static enum err_code commit_if_due(struct consumer *c, struct err *e)
     int64_t rows = lake_buffered_rows(r->lake);
     bool waiting = c->next - 1 > lake_position(r->lake) || rows > 0;
     bool due = since_ns >= config->lake.commit_ms * NS_PER_MS && waiting;
-    if (!due && rows < config->lake.commit_rows && !revise_is_full(r->revise)) return ERR_OK;
+    if (!due && rows < config->lake.commit_rows && !revise_is_full(c->shard->revise)) return ERR_OK;
     TRY(commit(c, e));
     if (clock_mono_ns() - c->revised_mono_ns >= config->process.revise_ms * NS_PER_MS ||
-        revise_is_full(r->revise))
+        revise_is_full(c->shard->revise))
         TRY(revise(c, e));
     return upkeep(c, e);
 }
@@ -153,9 +104,7 @@ static enum err_code commit_if_due(struct consumer *c, struct err *e)
 static enum err_code take(struct consumer *c, const struct batch *b, bool rebuilding, struct err *e)
 {
     struct run *r = c->r;
-    c->e = e;
-    TRY(process_push(r->process, b, &c->sink, e));
-    TRY(c->code);
+    TRY(shard_push(c->shard, b, e));
     if (rebuilding) return ERR_OK;
     TRY(lake_push(r->lake, b, e));
     CRASH_POINT(process_after_push);
@@ -192,7 +141,7 @@ static enum err_code rebuild(struct consumer *c, struct err *e)
 {
     struct run *r = c->r;
     int64_t position = lake_position(r->lake);
-    process_rebuild_upto(r->process, position);
+    shard_rebuild_upto(c->shard, position);
     c->next = position + 1;
     atomic_store(&r->committed, position);
     atomic_store(&r->emitted, position);
@@ -211,8 +160,7 @@ static enum err_code step(struct consumer *c, struct batch *b, struct err *e)
     if (b && b->first_sequence == c->next) TRY(take(c, b, false, e));
     /* Only when nothing waits: the clock must not overtake events that are durable or on their way. */
     bool caught_up = c->next > atomic_load(&r->durable) && ring_count(r->to_store) == 0;
-    if (!r->options.replaying && caught_up) process_tick(r->process, clock_wall_ns(), &c->sink);
-    TRY(c->code);
+    if (!r->options.replaying && caught_up) TRY(shard_tick(c->shard, clock_wall_ns(), e));
     return commit_if_due(c, e);
 }
 
@@ -222,11 +170,7 @@ static enum err_code finish(struct consumer *c, struct err *e)
     if (r->tail) TRY(read_tail(c, c->next - 1, atomic_load(&r->durable), false, e));
     /* Where the store failed, the input has not ended: windows closed now would take their last trades as late ones. */
     if (run_failed(r)) return ERR_OK;
-    if (atomic_load(&r->finish)) {
-        c->e = e;
-        process_finish(r->process, &c->sink);
-        TRY(c->code);
-    }
+    if (atomic_load(&r->finish)) TRY(shard_finish(c->shard, e));
     TRY(commit(c, e));
     TRY(revise(c, e));
     return upkeep(c, e);
@@ -253,7 +197,7 @@ void *run_lake_thread(void *run)
     struct consumer *c = calloc(1, sizeof *c);
     CHECK(c != NULL);
     c->r = r;
-    c->sink = (struct process_sink){c, on_candle, on_late, on_rollup, on_gap, on_state};
+    c->shard = &r->shard;
     c->committed_mono_ns = c->revised_mono_ns = clock_mono_ns();
     if (consume(c, &e) != ERR_OK) run_fail(r, &e);
     free(c);

@@ -6,7 +6,7 @@ void run_status(struct run *r, struct run_status *ret)
     struct lake_stats lake;
     struct process_stats process;
     lake_stats(r->lake, &lake);
-    process_stats(r->process, &process);
+    process_stats(r->shard.process, &process);
     *ret = (struct run_status){
         .marks = {atomic_load(&r->received), atomic_load(&r->durable), atomic_load(&r->emitted),
                   atomic_load(&r->committed)},
@@ -62,7 +62,7 @@ void run_metrics(struct run *r, const struct source_stats *source, struct buf *o
     struct store_stats store = {0};
     run_status(r, &s);
     lake_stats(r->lake, &lake);
-    process_stats(r->process, &process);
+    process_stats(r->shard.process, &process);
     if (r->store) store_stats(r->store, &store);
     if (source) source_metrics(source, out);
     line(out, "gauge", "ticklake_source_received_mark", "Events handed to the store.",

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 
 struct revise *revise_new(const struct series_table *series, struct lake *lake,
-                          struct process *process)
+                          struct process *process, const char *prefix)
 {
     struct revise *rv = calloc(1, sizeof *rv);
     CHECK(rv != NULL);
-    *rv = (struct revise){.names = series, .lake = lake, .process = process};
+    *rv = (struct revise){.names = series, .lake = lake, .process = process, .prefix = prefix};
     map_init(&rv->index, REVISE_MAX * 2);
     map_init(&rv->counted, REVISE_GAPS_MAX);
     return rv;
@@ -35,8 +35,8 @@ static struct str dirty_name(const struct revise *rv, const struct dirty *d,
                              char out[STATE_NAME_MAX])
 {
     const struct series *s = series_get(rv->names, d->series);
-    int n = snprintf(out, STATE_NAME_MAX, "revise/second/%lld/%.*s/%.*s", (long long)d->second_ns,
-                     STR_ARG(s->venue), STR_ARG(s->symbol));
+    int n = snprintf(out, STATE_NAME_MAX, "%srevise/second/%lld/%.*s/%.*s", rv->prefix,
+                     (long long)d->second_ns, STR_ARG(s->venue), STR_ARG(s->symbol));
     CHECK(n > 0 && n < STATE_NAME_MAX);
     return (struct str){out, (size_t)n};
 }
@@ -79,9 +79,10 @@ void revise_gap(struct revise *rv, const struct gap_change *g)
 
 /* --- state: survives a crash with the commit that holds the cause --- */
 
-static struct str change_name(const struct gap_change *g, char out[STATE_NAME_MAX])
+static struct str change_name(const struct revise *rv, const struct gap_change *g,
+                              char out[STATE_NAME_MAX])
 {
-    int n = snprintf(out, STATE_NAME_MAX, "revise/gap/%lld", (long long)g->sequence);
+    int n = snprintf(out, STATE_NAME_MAX, "%srevise/gap/%lld", rv->prefix, (long long)g->sequence);
     CHECK(n > 0 && n < STATE_NAME_MAX);
     return (struct str){out, (size_t)n};
 }
@@ -107,7 +108,7 @@ static enum err_code persist_change(struct revise *rv, struct change *c, struct 
                      STR_ARG(s->venue), STR_ARG(s->symbol));
     CHECK(n > 0 && (size_t)n < sizeof text);
     c->persisted = true;
-    return lake_put_state(rv->lake, change_name(&c->g, name), (struct str){text, (size_t)n}, e);
+    return lake_put_state(rv->lake, change_name(rv, &c->g, name), (struct str){text, (size_t)n}, e);
 }
 
 enum err_code revise_persist(struct revise *rv, struct err *e)
@@ -134,7 +135,8 @@ static uint32_t series_of(struct revise *rv, struct str venue, struct str symbol
 static enum err_code restore_dirty(void *ctx, struct str name, struct str bytes, struct err *e)
 {
     struct revise *rv = ctx;
-    struct str rest = {name.p + strlen("revise/second/"), name.n - strlen("revise/second/")};
+    size_t skip = strlen(rv->prefix) + strlen("revise/second/");
+    struct str rest = {name.p + skip, name.n - skip};
     int64_t second;
     if (str_to_i64(str_cut(&rest, '/'), &second) != ERR_OK) return bad_state(name, e);
     struct str venue = str_cut(&rest, '/');
@@ -156,7 +158,8 @@ static enum err_code restore_dirty(void *ctx, struct str name, struct str bytes,
 static enum err_code restore_change(void *ctx, struct str name, struct str bytes, struct err *e)
 {
     struct revise *rv = ctx;
-    struct str sequence = {name.p + strlen("revise/gap/"), name.n - strlen("revise/gap/")};
+    size_t skip = strlen(rv->prefix) + strlen("revise/gap/");
+    struct str sequence = {name.p + skip, name.n - skip};
     struct gap_change g = {0};
     if (str_to_i64(sequence, &g.sequence) != ERR_OK ||
         str_to_i64(str_cut(&bytes, ','), &g.gap_id) != ERR_OK ||
@@ -174,8 +177,11 @@ static enum err_code restore_change(void *ctx, struct str name, struct str bytes
 
 enum err_code revise_restore(struct revise *rv, struct err *e)
 {
-    TRY(lake_each_state(rv->lake, "revise/second/", restore_dirty, rv, e));
-    TRY(lake_each_state(rv->lake, "revise/gap/", restore_change, rv, e));
+    char name[STATE_NAME_MAX];
+    snprintf(name, sizeof name, "%srevise/second/", rv->prefix);
+    TRY(lake_each_state(rv->lake, name, restore_dirty, rv, e));
+    snprintf(name, sizeof name, "%srevise/gap/", rv->prefix);
+    TRY(lake_each_state(rv->lake, name, restore_change, rv, e));
     return revise_restore_counts(rv, e);
 }
 
@@ -185,7 +191,7 @@ enum err_code revise_forget(struct revise *rv, struct err *e)
     for (size_t i = 0; i < rv->dirty_count; i++)
         TRY(lake_put_state(rv->lake, dirty_name(rv, &rv->dirty[i], name), STR(""), e));
     for (size_t i = 0; i < rv->change_count; i++)
-        TRY(lake_put_state(rv->lake, change_name(&rv->changes[i].g, name), STR(""), e));
+        TRY(lake_put_state(rv->lake, change_name(rv, &rv->changes[i].g, name), STR(""), e));
     rv->dirty_count = rv->change_count = 0;
     map_clear(&rv->index);
     return ERR_OK;

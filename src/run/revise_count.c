@@ -6,14 +6,14 @@
 
 #include <stdio.h>
 
-#define PREFIX "revise/counted/"
+#define KIND "revise/counted/"
 
 static struct str key_of(const int64_t *id) { return (struct str){(const char *)id, sizeof *id}; }
 
 static enum err_code put(struct revise *rv, int64_t gap_id, int64_t sum, struct err *e)
 {
     char name[64], text[32];
-    int n = snprintf(name, sizeof name, PREFIX "%lld", (long long)gap_id);
+    int n = snprintf(name, sizeof name, "%s" KIND "%lld", rv->prefix, (long long)gap_id);
     int m = sum ? snprintf(text, sizeof text, "%lld", (long long)sum) : 0;
     CHECK(n > 0 && m >= 0);
     return lake_put_state(rv->lake, (struct str){name, (size_t)n}, (struct str){text, (size_t)m},
@@ -24,7 +24,8 @@ static enum err_code restore(void *ctx, struct str name, struct str bytes, struc
 {
     struct revise *rv = ctx;
     int64_t id, sum;
-    struct str number = {name.p + strlen(PREFIX), name.n - strlen(PREFIX)};
+    size_t skip = strlen(rv->prefix) + strlen(KIND);
+    struct str number = {name.p + skip, name.n - skip};
     if (str_to_i64(number, &id) != ERR_OK || str_to_i64(bytes, &sum) != ERR_OK || sum < 0 ||
         sum >= MAP_FULL)
         return ERR(e, ERR_CORRUPT, "catalog.db: state %.*s is no number", STR_ARG(name));
@@ -34,7 +35,9 @@ static enum err_code restore(void *ctx, struct str name, struct str bytes, struc
 
 enum err_code revise_restore_counts(struct revise *rv, struct err *e)
 {
-    return lake_each_state(rv->lake, PREFIX, restore, rv, e);
+    char name[64];
+    snprintf(name, sizeof name, "%s" KIND, rv->prefix);
+    return lake_each_state(rv->lake, name, restore, rv, e);
 }
 
 static int64_t counted(const struct revise *rv, int64_t gap_id)

@@ -4,7 +4,9 @@
 
 #include "base/array.h"
 #include "run/revise.h"
-#include "run/run_internal.h"
+#include "run/shard.h"
+
+#include "base/map.h"
 
 /* One second of one tape with late trades, and the roll-up buckets that begin in it and must be made from the lake. */
 struct dirty {
@@ -27,6 +29,7 @@ struct revise {
     const struct series_table *names;
     struct lake *lake;
     struct process *process;
+    const char *prefix;
     struct map index; /* name of the dirty state -> its place in `dirty` */
     struct dirty *dirty;
     size_t dirty_count, dirty_cap;

@@ -114,14 +114,6 @@ static enum err_code open_parts(struct run *r, struct err *e)
     else
         r->past = (struct source_past){.next_gap_id = 1, .last_received_ns = TIME_ABSENT};
     TRY(open_lake(r, e));
-    struct process_options p = {
-        .series = r->series,
-        .lateness_ns = c->process.lateness_ms * NS_PER_MS,
-        .tick_limit_ns = c->process.quiet_ms * NS_PER_MS,
-        .tapes_max = (uint32_t)c->process.tapes_max,
-    };
-    r->process = process_new(&p);
-    r->revise = revise_new(r->series, r->lake, r->process);
     return run_restore(r, e);
 }
 
@@ -224,8 +216,7 @@ struct run *run_close(struct run *r)
     }
     empty_ring(r->to_store);
     empty_ring(r->to_lake);
-    revise_free(r->revise);
-    process_free(r->process);
+    shard_close(&r->shard);
     lake_close(r->lake);
     store_tail_close(r->tail);
     store_close(r->store);

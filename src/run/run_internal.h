@@ -3,15 +3,14 @@
 #define TICKLAKE_RUN_RUN_INTERNAL_H
 
 #include "base/ring.h"
-#include "lake/lake.h"
-#include "process/process.h"
 #include "run/histogram.h"
 #include "run/run.h"
+#include "run/shard.h"
 #include "store/store.h"
 
 #include <pthread.h>
 
-enum { RING_BATCHES = 4, STATE_NAME_MAX = 512 };
+enum { RING_BATCHES = 4 };
 
 struct run {
     struct run_options options;
@@ -24,8 +23,7 @@ struct run {
     struct store *store;
     struct store_tail *tail;
     struct lake *lake;
-    struct process *process;
-    struct revise *revise;
+    struct shard shard;
     struct source_past past;
 
     pthread_t store_thread, lake_thread;
@@ -47,7 +45,7 @@ void run_fail(struct run *r, const struct err *e);
 bool run_wait_retry(struct run *r, const char *stage, const struct err *e, int attempt);
 void *run_store_thread(void *run);
 void *run_lake_thread(void *run);
-/* Restores process and revise from the lake's state, and checks the positions against each other. */
+/* Opens the shard, after the positions were held against each other. */
 enum err_code run_restore(struct run *r, struct err *e) MUST_USE;
 
 #endif
