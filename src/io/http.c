@@ -1,13 +1,12 @@
-#include "io/http.h"
+#include "io/http_internal.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 
-enum { REDIRECTS_MAX = 3, PLACE_MAX = 200, RETRY_AFTER_MAX_S = 86400 };
-#define USER_AGENT "ticklake/1 (market data recorder)"
+enum { REDIRECTS_MAX = 3 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void set_up(void) { CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK); }
+void http_set_up(void) { pthread_once(&once, set_up); }
 
 void http_answer_init(struct http_answer *a, size_t limit)
 {
@@ -17,8 +16,7 @@ void http_answer_init(struct http_answer *a, size_t limit)
 
 void http_answer_free(struct http_answer *a) { buf_free(&a->body); }
 
-/* Address without user, query and fragment: what may stand in an error. */
-static void place_of(const char *url, char place[PLACE_MAX])
+void http_place(const char *url, char place[HTTP_PLACE_MAX])
 {
     struct str s = str_of(url);
     for (size_t i = 0; i < s.n; i++)
@@ -26,27 +24,27 @@ static void place_of(const char *url, char place[PLACE_MAX])
     const char *host = strstr(url, "://");
     const char *at = s.n ? memchr(s.p, '@', s.n) : NULL;
     if (host && at) s = (struct str){at + 1, s.n - (size_t)(at + 1 - url)};
-    if (s.n >= PLACE_MAX) s.n = PLACE_MAX - 1;
-    str_copy(place, PLACE_MAX, s);
+    if (s.n >= HTTP_PLACE_MAX) s.n = HTTP_PLACE_MAX - 1;
+    str_copy(place, HTTP_PLACE_MAX, s);
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *ctx)
+size_t http_on_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct buf *body = ctx;
     buf_add(body, data, size * count);
     return body->failed ? 0 : size * count;
 }
 
-static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+int http_on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
     (void)a, (void)b, (void)c, (void)d;
     const atomic_bool *cancel = ctx;
     return cancel && atomic_load_explicit(cancel, memory_order_relaxed) ? 1 : 0;
 }
 
-static enum err_code code_of(CURLcode code, const struct http_answer *a)
+enum err_code http_code_of(CURLcode code, const struct buf *body)
 {
-    if (a->body.failed) return ERR_FULL;
+    if (body->failed) return ERR_FULL;
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT: return ERR_TIMEOUT;
     case CURLE_URL_MALFORMAT:
@@ -65,7 +63,7 @@ static void set_options(CURL *c, const struct http_request *r, struct http_answe
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, USER_AGENT);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, HTTP_USER_AGENT);
     curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)r->connect_timeout_ms);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
@@ -73,20 +71,27 @@ static void set_options(CURL *c, const struct http_request *r, struct http_answe
     curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, r->tls_verify ? 2L : 0L);
     if (r->ca_file) curl_easy_setopt(c, CURLOPT_CAINFO, r->ca_file);
     if (headers) curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, http_on_body);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, &a->body);
     curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, http_on_progress);
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, (void *)(uintptr_t)r->cancel);
+}
+
+int64_t http_retry_after_ms(CURL *c)
+{
+    curl_off_t after = 0;
+    if (curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &after) != CURLE_OK || after <= 0) return -1;
+    return (after < HTTP_RETRY_AFTER_MAX_S ? after : HTTP_RETRY_AFTER_MAX_S) * 1000;
 }
 
 enum err_code http_get(const struct http_request *r, struct http_answer *ret, struct err *e)
 {
-    char place[PLACE_MAX];
-    place_of(r->url, place);
+    char place[HTTP_PLACE_MAX];
+    http_place(r->url, place);
     if (!str_starts(str_of(r->url), "http://") && !str_starts(str_of(r->url), "https://"))
         return ERR(e, ERR_CONFIG, "GET %s: expected http:// or https://", place);
-    pthread_once(&once, set_up);
+    http_set_up();
     CURL *c = curl_easy_init();
     CHECK(c != NULL);
     struct curl_slist *headers = NULL;
@@ -98,15 +103,13 @@ enum err_code http_get(const struct http_request *r, struct http_answer *ret, st
     set_options(c, r, ret, headers);
     CURLcode code = curl_easy_perform(c);
     long status = 0;
-    curl_off_t after = 0;
     curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-    if (curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
-        ret->retry_after_ms = (after < RETRY_AFTER_MAX_S ? after : RETRY_AFTER_MAX_S) * 1000;
+    ret->retry_after_ms = http_retry_after_ms(c);
     ret->status = (int)status;
     curl_slist_free_all(headers);
     curl_easy_cleanup(c);
     if (code == CURLE_OK) return ERR_OK;
-    enum err_code result = code_of(code, ret);
+    enum err_code result = http_code_of(code, &ret->body);
     if (result == ERR_FULL)
         return ERR(e, result, "GET %s: the answer is longer than %zu bytes", place, r->limit);
     return ERR(e, result, "GET %s: %s", place, curl_easy_strerror(code));

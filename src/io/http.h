@@ -36,38 +36,47 @@ enum err_code http_get(const struct http_request *r, struct http_answer *ret,
 /* ---- Any method, any headers, over kept connections: for S3, registries, catalogs.
  *
  * Owner     an `http_client` belongs to one thread at a time and keeps its connections open. Headers are "Name: value"
- *           lines, copied; those that hold secrets never stand in a text.
- * Answers   as http_get: every status is an answer. Redirects are NOT followed. Retrying is the caller's. */
-enum { HTTP_HEADERS_MAX = 32, HTTP_HEADER_LIMIT = 8192 };
+ *           lines, copied; neither they nor the query nor the bodies ever stand in a text.
+ * Answers   as http_get: every status is an answer. Redirects are NOT followed, compressed answers not asked for. Retrying
+ *           is the caller's, but for one thing: a kept connection that turns out to be dead is replaced and the request
+ *           sent again; `sends` tells, because the server may have acted on the first one.
+ * Fails     as http_get; ERR_CONFIG also for a header with a line break, too many or too long headers. `cancel`: ERR_STOPPED.
+ */
+enum { HTTP_HEADERS_MAX = 32, HTTP_HEADER_LIMIT = 8192, HTTP_REPLY_HEADERS_LIMIT = 65536 };
 struct http_call {
-    const char *method; /* GET HEAD PUT POST DELETE PATCH */
+    const char *method; /* GET HEAD PUT POST DELETE PATCH; a literal */
     char *url;          /* malloc'd by http_call_init: with path and query, percent-encoded */
     char *headers[HTTP_HEADERS_MAX]; /* malloc'd */
     size_t header_count;
+    bool bad_header;
     struct str body; /* borrowed; empty: none (PUT and POST then send Content-Length: 0) */
     size_t limit;    /* bytes of the answer's body */
-    int32_t connect_timeout_ms, timeout_ms;
-    const char *ca_file; /* NULL: the system's */
+    int32_t connect_timeout_ms, timeout_ms; /* 0: 5000, 30000 */
+    const char *ca_file;                    /* NULL: the system's */
     const atomic_bool *cancel;
 };
 void http_call_init(struct http_call *c, const char *method, const char *url, size_t limit);
+/* Replaces a header of that name (any case). An empty value sends the header empty. */
 void http_call_header(struct http_call *c, const char *name, const char *value);
+/* Its value, or NULL. */
+const char *http_call_get_header(const struct http_call *c, const char *name);
 void http_call_free(struct http_call *c);
 
 struct http_reply {
     int status;
+    int sends; /* how often the request went out: more than 1 where a kept connection was dead */
     int64_t retry_after_ms; /* -1 where the server does not say */
     struct buf body;
-    struct buf headers; /* raw lines as received */
+    struct buf headers; /* raw lines as received, of the last answer (not of "100 Continue") */
 };
 /* Value of an answer's header (any case), or an empty str. */
 struct str http_reply_header(const struct http_reply *r, const char *name);
-void http_reply_free(struct http_reply *r);
+void http_reply_free(struct http_reply *r); /* twice is fine */
 
 struct http_client;
 struct http_client *http_client_new(void);
 struct http_client *http_client_free(struct http_client *c);
-/* Initialises *ret; http_reply_free it after ERR_OK. */
+/* Initialises *ret; http_reply_free it after ERR_OK (after an error it is empty). */
 enum err_code http_send(struct http_client *c, const struct http_call *call, struct http_reply *ret,
                         struct err *e) MUST_USE;
 
