@@ -107,8 +107,8 @@ static void methods_headers_and_bodies(void **state)
 {
     (void)state;
     const char *answers[] = {
-        "HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\n"
-        "HTTP/1.1 201 Created\r\nContent-Length: 2\r\nETag: \"abc\"\r\n\r\nhi",
+        ("HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\n"
+         "HTTP/1.1 201 Created\r\nContent-Length: 2\r\nETag: \"abc\"\r\n\r\nhi"),
         "HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n",
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 503 Slow\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy",
