@@ -11,7 +11,7 @@
  *            transaction. A transaction costs about 100 ms whatever its size, so they are cut by time. After a crash the
  *            position read back says where to go on; what was not committed no reader (read_committed) ever sees.
  * Causality  trades and gaps of a partition are read back in the order in which they were published: where a record follows
- *            one of the other topic, its header "ticklake.after" holds that one's offset rank (see publisher.c). The position
+ *            one of the other topic, its header "ticklake.after" holds that one's offset (see bus_internal.h). The position
  *            record of each transaction has the source's clock, and the ends of all partitions at that moment.
  * Consumer   a group (cooperative-sticky, read_committed) shares the partitions of market.trades; a member that owns number p
  *            reads number p of all topics. Where to begin is told by the caller (the lake's positions), never by Kafka's
@@ -29,6 +29,8 @@
 #include "event/batch.h"
 #include "event/schema.h"
 #include "registry/registry.h"
+
+#include <stdatomic.h>
 
 enum bus_topic {
     BUS_TRADES,
@@ -56,6 +58,8 @@ struct bus_options {
     void (*notice)(void *ctx, const char *what,
                    const char *detail); /* brokers gone and back; may be NULL */
     void *ctx;
+    const atomic_bool
+        *cancel; /* set by any thread: what waits for brokers ends with ERR_STOPPED; may be NULL */
 };
 
 const char *bus_topic_table(enum bus_topic t); /* "trades" */
