@@ -54,6 +54,8 @@ struct http_call {
     int32_t connect_timeout_ms, timeout_ms; /* 0: 5000, 30000 */
     const char *ca_file;                    /* NULL: the system's */
     const atomic_bool *cancel;
+    bool
+        direct; /* past any proxy of the environment: for addresses that exist on this machine only */
 };
 void http_call_init(struct http_call *c, const char *method, const char *url, size_t limit);
 /* Replaces a header of that name (any case). An empty value sends the header empty. */

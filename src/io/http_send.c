@@ -160,6 +160,7 @@ static void set_options(struct http_client *h, const struct http_call *call, str
         (long)(call->connect_timeout_ms ? call->connect_timeout_ms : CONNECT_TIMEOUT_MS));
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
                      (long)(call->timeout_ms ? call->timeout_ms : TIMEOUT_MS));
+    if (call->direct) curl_easy_setopt(c, CURLOPT_PROXY, "");
     if (call->ca_file) curl_easy_setopt(c, CURLOPT_CAINFO, call->ca_file);
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, http_on_body);
