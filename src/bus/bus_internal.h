@@ -54,8 +54,8 @@ struct bus_client {
     rd_kafka_resp_err_t error; /* newest; 0: none since bus_client_moved */
     char error_text[256];
 };
-/* Callbacks that a kind of client needs are set on *conf by `prepare` (may be NULL) before the handle is made. `settings` are
- * name, value pairs that win over the properties; a property of the settings that exactness stands on is ERR_CONFIG. */
+/* `settings` are name, value pairs; the properties come over them, but for those that exactness stands on, which are refused
+ * with ERR_CONFIG (see client.c). `prepare` (may be NULL) sets what is no text on the configuration, such as callbacks. */
 struct bus_client_setup {
     enum bus_client_kind kind;
     const char *role;
@@ -88,6 +88,12 @@ enum err_code bus_error(const struct bus_client *c, rd_kafka_resp_err_t code, co
 void bus_positions_name(const struct bus_options *o, char out[BUS_NAME_MAX]);
 /* Murmur2 as Java's client computes it; bus_partition is its positive part modulo the partitions. */
 uint32_t bus_murmur2(struct str key);
+/* "venue:symbol", or "venue" without a symbol. Names are at most 128 bytes; what a dead letter has beyond is cut. */
+struct bus_key {
+    char bytes[2 * 128 + 1];
+    size_t n;
+};
+struct bus_key bus_key(struct str venue, struct str symbol);
 int32_t bus_partition_of_key(struct str key, int32_t partitions);
 /* Registers the schema of a topic's values as "<topic>-value"; *ret is its identity. */
 enum err_code bus_schema_register(const struct bus_options *o, enum bus_topic t,
@@ -105,9 +111,12 @@ void bus_position_write(const struct bus_position_record *r, struct buf *out);
 /* ERR_CORRUPT says what is wrong; ERR_VERSION where a newer version wrote it. */
 enum err_code bus_position_parse(struct str value, struct bus_position_record *ret,
                                  struct err *e) MUST_USE;
-/* Newest committed record of "publisher/NAME"; a record of zeros (number 0) where there is none. Waits while an open
- * transaction of somebody else hides the end of the topic. */
-enum err_code bus_position_fetch(const struct bus_options *o, const char *name,
+/* Newest committed record of "publisher/NAME"; number 0 and no clock where there is none. Waits up to limit_ms (0: for ever)
+ * while brokers are gone, or while an open transaction of somebody else hides the end of the topic. */
+enum err_code bus_position_fetch(const struct bus_options *o, const char *name, int32_t limit_ms,
                                  struct bus_position_record *ret, struct err *e) MUST_USE;
+/* Ends of n partitions of a topic, uncommitted records included (control records too); -1 where nobody answered. */
+enum err_code bus_ends(struct bus_client *c, const char *topic, int32_t n, int64_t *ret,
+                       struct err *e) MUST_USE;
 
 #endif
