@@ -2,24 +2,9 @@
 
 #include <stdio.h>
 
-static const struct {
-    const char *table;
-    enum table_id id;
-} topics[BUS_TOPICS] = {
-    [BUS_TRADES] = {"trades", TABLE_TRADES},
-    [BUS_QUOTES] = {"quotes", TABLE_QUOTES},
-    [BUS_GAPS] = {"gaps", TABLE_GAPS},
-    [BUS_DEAD_LETTERS] = {"dead_letters", TABLE_DEAD_LETTERS},
-    [BUS_VENUE_CANDLES] = {"venue_candles", TABLE_VENUE_CANDLES},
-    [BUS_INSTRUMENTS] = {"instruments", TABLE_INSTRUMENTS},
-};
-
-const char *bus_topic_table(enum bus_topic t) { return topics[t].table; }
-enum table_id bus_topic_id(enum bus_topic t) { return topics[t].id; }
-
 void bus_topic_name(const struct bus_options *o, enum bus_topic t, char out[BUS_NAME_MAX])
 {
-    snprintf(out, BUS_NAME_MAX, "%smarket.%s", o->prefix ? o->prefix : "", topics[t].table);
+    snprintf(out, BUS_NAME_MAX, "%smarket.%s", o->prefix ? o->prefix : "", bus_topic_table(t));
 }
 
 void bus_positions_name(const struct bus_options *o, char out[BUS_NAME_MAX])
