@@ -76,28 +76,12 @@ void buf_addf(struct buf *b, const char *format, ...)
     va_end(ap);
 }
 
-/* Length of the well-formed UTF-8 sequence at s, or 0 (over-long, surrogate and cut ones included). */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-    if (s[0] < 0x80) return 1;
-    size_t len = s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 0;
-    if (s[0] >= 0xf0 && s[0] <= 0xf4) len = 4;
-    if (len == 0 || len > n) return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    if (s[0] == 0xe0 && s[1] < 0xa0) return 0;
-    if (s[0] == 0xed && s[1] > 0x9f) return 0;
-    if (s[0] == 0xf0 && s[1] < 0x90) return 0;
-    if (s[0] == 0xf4 && s[1] > 0x8f) return 0;
-    return len;
-}
-
 void buf_add_json(struct buf *b, struct str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     buf_add_byte(b, '"');
     for (size_t i = 0; i < s.n;) {
-        size_t len = utf8_length(p + i, s.n - i);
+        size_t len = str_utf8((struct str){s.p + i, s.n - i});
         if (len == 0 || p[i] < 0x20 || p[i] == 0x7f) {
             buf_addf(b, "\\u%04x", p[i]);
             len = 1;

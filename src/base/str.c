@@ -97,3 +97,38 @@ int str_distance(struct str a, struct str b)
     }
     return row[b.n];
 }
+
+size_t str_utf8(struct str s)
+{
+    if (s.n == 0) return 0;
+    const unsigned char *p = (const unsigned char *)s.p;
+    if (p[0] < 0x80) return 1;
+    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 0;
+    if (p[0] >= 0xf0 && p[0] <= 0xf4) len = 4;
+    if (len == 0 || len > s.n) return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    if (p[0] == 0xe0 && p[1] < 0xa0) return 0;
+    if (p[0] == 0xed && p[1] > 0x9f) return 0;
+    if (p[0] == 0xf0 && p[1] < 0x90) return 0;
+    if (p[0] == 0xf4 && p[1] > 0x8f) return 0;
+    return len;
+}
+
+bool str_is_utf8(struct str s)
+{
+    while (s.n) {
+        uint64_t eight;
+        if (s.n >= sizeof eight) { /* most texts have no byte above 127 */
+            memcpy(&eight, s.p, sizeof eight);
+            if (!(eight & UINT64_C(0x8080808080808080))) {
+                s = (struct str){s.p + sizeof eight, s.n - sizeof eight};
+                continue;
+            }
+        }
+        size_t len = str_utf8(s);
+        if (len == 0) return false;
+        s = (struct str){s.p + len, s.n - len};
+    }
+    return true;
+}

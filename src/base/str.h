@@ -36,6 +36,9 @@ struct str str_trim(struct str s);
 enum err_code str_to_i64(struct str s, int64_t *ret) MUST_USE;
 /* Copies into a fixed array with a zero; false (and an empty string) when it does not fit. */
 bool str_copy(char *to, size_t to_size, struct str s);
+/* Length of the well-formed UTF-8 sequence at its start, or 0 (over-long, surrogate and cut ones; an empty slice). */
+size_t str_utf8(struct str s);
+bool str_is_utf8(struct str s);
 /* Levenshtein distance, for "did you mean"; both at most 64 bytes, else 64. */
 int str_distance(struct str a, struct str b);
 

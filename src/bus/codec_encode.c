@@ -18,30 +18,15 @@ static inline uint8_t *put_bytes(uint8_t *p, struct str s)
     return p + s.n;
 }
 
-/* Length of the well-formed UTF-8 sequence at s, or 0. */
-static size_t utf8_length(const uint8_t *s, size_t n)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    if (len <= 1) return len;
-    if (len > n || s[0] > 0xf4) return 0;
-    uint32_t code = s[0] & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-        code = code << 6 | (s[i] & 0x3fu);
-    }
-    bool surrogate = code >= 0xd800 && code < 0xe000;
-    return code < least[len] || code > 0x10ffff || surrogate ? 0 : len;
-}
-
 /* A text that may quote received bytes. A string that is no UTF-8 makes other people's readers give up the whole record, so
  * each such byte becomes '?'; dead letters have the bytes themselves in their payload. */
 static uint8_t *put_text(uint8_t *p, struct str s)
 {
     uint8_t *text = put_long(p, (int64_t)s.n), *end = text + s.n;
     if (s.n) memcpy(text, s.p, s.n);
+    if (str_is_utf8(s)) return end;
     while (text < end) {
-        size_t len = utf8_length(text, (size_t)(end - text));
+        size_t len = str_utf8((struct str){(const char *)text, (size_t)(end - text)});
         if (len == 0) *text = '?';
         text += len ? len : 1;
     }

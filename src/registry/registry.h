@@ -35,7 +35,7 @@ struct registry_id {
     uint32_t number;  /* Confluent */
     uint8_t uuid[16]; /* Glue */
 };
-enum { REGISTRY_FRAME_MAX = 18 };
+enum { REGISTRY_FRAME_MAX = 18, REGISTRY_SCHEMA_MAX = 1 << 20, REGISTRY_FIELDS_MAX = 4096 };
 
 struct registry;
 struct registry *registry_new(const struct registry_options *o);
@@ -67,8 +67,39 @@ size_t registry_frame(const struct registry_id *id, uint8_t out[REGISTRY_FRAME_M
 enum err_code registry_unframe(struct str *record, struct buf *scratch, size_t limit,
                                struct registry_id *ret, struct err *e) MUST_USE;
 
-/* Pure. Can data written with `writer` be read with `reader`? The rules of the Avro specification ("Schema Resolution"),
+/* ---- Pure: schemas and records */
+
+/* Can data written with `writer` be read with `reader`? The rules of the Avro specification ("Schema Resolution"),
  * for the types that we use and more: ERR_OK, or ERR_INCOMPATIBLE with the field and the reason. */
 enum err_code registry_compatible(struct str reader, struct str writer, struct err *e) MUST_USE;
+
+/* What differs between two schemas of records, field by field; `each` may be NULL. Texts live during the call; an absent side is
+ * "absent". Equal schemas (white space, docs and the order of attributes aside) have no difference. */
+struct registry_difference {
+    struct str field; /* "price", or empty: the record itself */
+    const char *ours, *theirs;
+};
+enum err_code registry_compare(struct str ours, struct str theirs,
+                               void (*each)(void *ctx, const struct registry_difference *d),
+                               void *ctx, size_t *ret_count, struct err *e) MUST_USE;
+
+/* Records that any schema wrote, read as a flat record: `reader` has fields of null, boolean, int, long, bytes, string and
+ * unions of these. The writer's schema may be anything that resolves to it; where a union of the writer has a branch that the
+ * reader lacks, only a record that holds it is refused. */
+struct registry_value {
+    enum { REGISTRY_VALUE_NULL, REGISTRY_VALUE_NUMBER, REGISTRY_VALUE_BYTES } kind;
+    int64_t number;   /* boolean, int, long */
+    struct str bytes; /* bytes, string (proper UTF-8); point into the record or the reader */
+};
+struct registry_reader;
+/* ERR_INCOMPATIBLE with the field and both types. */
+enum err_code registry_reader_new(struct str reader, struct str writer,
+                                  struct registry_reader **ret, struct err *e) MUST_USE;
+struct registry_reader *registry_reader_free(struct registry_reader *r);
+size_t registry_reader_fields(const struct registry_reader *r);
+/* One value for each field of the reader, in its order. ERR_PARSE: damaged, or bytes are left over. Time and memory are bounded
+ * by the record's length. */
+enum err_code registry_reader_read(const struct registry_reader *r, struct str record,
+                                   struct registry_value *values, struct err *e) MUST_USE;
 
 #endif
