@@ -176,6 +176,19 @@ enum err_code file_writer_finish(struct file_writer *w, bool sync_folder, struct
     return code;
 }
 
+enum err_code file_writer_finish_copy(struct file_writer *w, struct err *e)
+{
+    enum err_code code = ERR_OK;
+    if (close(w->fd) != 0) code = disk(e, "close", w->partial);
+    w->fd = -1;
+    if (code == ERR_OK && rename(w->partial, w->path) != 0) code = disk(e, "rename to", w->path);
+    if (code == ERR_OK)
+        free(w);
+    else
+        file_writer_abort(w);
+    return code;
+}
+
 enum err_code file_write_durable(const char *path, struct str bytes, struct err *e)
 {
     struct file_writer *w;

@@ -28,6 +28,8 @@ enum err_code file_writer_add(struct file_writer *w, const void *data, size_t le
 uint64_t file_writer_size(const struct file_writer *w);
 /* sync, rename; sync_folder=false leaves the folder's sync to a later file_sync_folder of the caller. Frees w. */
 enum err_code file_writer_finish(struct file_writer *w, bool sync_folder, struct err *e) MUST_USE;
+/* Renames without any sync: for copies of what can be had again. After power loss the file may be torn. Frees w. */
+enum err_code file_writer_finish_copy(struct file_writer *w, struct err *e) MUST_USE;
 struct file_writer *
 file_writer_abort(struct file_writer *w); /* removes the partial file; NULL allowed */
 
