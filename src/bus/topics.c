@@ -29,7 +29,7 @@ static void add_config(struct topic_wish *w, const char *name, const char *value
     CHECK(w->config_count < TOPIC_CONFIGS_MAX);
     struct topic_config *c = &w->configs[w->config_count++];
     c->name = name;
-    snprintf(c->value, sizeof c->value, "%s", value);
+    CHECK(str_copy(c->value, sizeof c->value, str_of(value)));
 }
 
 /* Retention goes by the records' timestamps. They are times of receipt, which in a replay are years old: the broker would
