@@ -12,9 +12,9 @@
  *                for foreign readers. A reader that begins beyond the offset (the older records are gone, or were read before)
  *                holds nothing back. Position means "next offset", as rd_kafka_position and an end-of-partition event tell
  *                it: control markers move it too.
- *              - The record that is waited for was acknowledged before the waiting one was sent, and is in the same
- *                transaction or an earlier one: with read_committed it always comes. (Its topic's marker may be written a
- *                moment later, so a reader may have to wait although the other topic is at its present end.)
+ *              - The record that is waited for is in the same transaction or an earlier one: with read_committed it always
+ *                comes. (Its partition's marker may be written a moment later, so a reader may have to wait although the
+ *                other topic is at its present end.)
  *              - In each transaction the first record of a partition of either topic carries the header too, so nothing but
  *                the offsets need survive a restart of the publisher; those are `ends` of the position record.
  *              - No header: nothing was published before it in the other topic since the record ahead of it in its own.

@@ -48,7 +48,7 @@ enum err_code publisher_send(struct bus_publisher *p, const struct outgoing *r, 
             return publisher_give_up(p, false, rd_kafka_err2str(code), e);
         TRY(wait_for_room(p, e));
     }
-    if (r->lane) r->lane->underway++;
+    if (r->lane) r->lane->sent++;
     if (r->topic < BUS_TOPICS) {
         p->records++;
         p->bytes += (int64_t)(r->key.n + r->value.n);
@@ -71,13 +71,13 @@ static enum err_code set_after(struct bus_publisher *p, struct outgoing *r, stru
         other = &p->trades[r->partition];
     } else
         return ERR_OK;
-    if (other->underway) {
+    if (other->sent > other->reported && (other->base < 0 || p->mixed)) {
         bool good = false;
         TRY(publisher_drain(p, &good, e));
         if (!good) return publisher_give_up(p, false, "records were not delivered", e);
     }
-    if (other->newest == r->lane->told) return ERR_OK;
-    r->after = r->lane->told = other->newest;
+    int64_t newest = other->sent ? other->base + other->sent - 1 : other->newest;
+    if (newest != r->lane->told) r->after = r->lane->told = newest;
     return ERR_OK;
 }
 
@@ -209,8 +209,8 @@ static enum err_code take_position(struct bus_publisher *p, struct bus_position 
     p->number = r.number;
     for (int32_t i = 0; i < p->options.partitions; i++) {
         int64_t trade = r.trades_end[i] - 1, gap = r.gaps_end[i] - 1;
-        p->trades[i] = (struct lane){.newest = trade, .committed = trade, .told = -1};
-        p->gaps[i] = (struct lane){.newest = gap, .committed = gap, .told = -1};
+        p->trades[i] = (struct lane){trade, trade, -1, 0, 0, -1};
+        p->gaps[i] = (struct lane){gap, gap, -1, 0, 0, -1};
     }
     *ret = r.position;
     return ERR_OK;

@@ -15,23 +15,31 @@ static void note_failure(struct bus_publisher *p, const char *text)
     p->failed = true;
 }
 
+static void note_offset(struct bus_publisher *p, struct lane *lane, int64_t offset)
+{
+    int64_t base = offset - lane->reported++;
+    /* A broker that no longer knows a repeated request by its number says "written", and not where. */
+    if (offset < 0)
+        note_failure(p, "a record was acknowledged without its offset");
+    else if (lane->base >= 0 && lane->base != base) {
+        p->mixed = true;
+        note_failure(p, "records of somebody else stand between ours");
+    } else {
+        lane->base = base;
+        lane->newest = offset;
+    }
+}
+
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     (void)rk;
     struct bus_publisher *p = ((struct bus_client *)opaque)->owner;
-    struct lane *lane = m->_private;
-    if (lane) lane->underway--;
     if (m->err) {
         note_failure(p, rd_kafka_err2str(m->err));
         return;
     }
     bus_client_moved(&p->client);
-    if (!lane) return;
-    /* A broker that no longer knows a repeated request by its number says "written", and not where. */
-    if (m->offset < 0)
-        note_failure(p, "a record was acknowledged without its offset");
-    else if (m->offset > lane->newest)
-        lane->newest = m->offset;
+    if (m->_private) note_offset(p, m->_private, m->offset);
 }
 
 static void set_delivery(rd_kafka_conf_t *conf) { rd_kafka_conf_set_dr_msg_cb(conf, on_delivery); }
@@ -144,8 +152,8 @@ static void set_lanes(struct bus_publisher *p, bool commit)
                 l->committed = l->newest;
             else
                 l->newest = l->committed;
-            l->told = -1;
-            l->underway = 0;
+            l->told = l->base = -1;
+            l->sent = l->reported = 0;
         }
     }
 }

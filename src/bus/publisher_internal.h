@@ -1,9 +1,10 @@
 /* publisher_internal.h - the publisher's state, shared by publisher.c (records) and publisher_commit.c (transactions).
  *
- * Lanes      a partition of market.trades or market.gaps. What stands in the header "ticklake.after" is an offset that a
- *            delivery report has told, so a record that follows one still underway waits for it: about one round trip at each
- *            change between trades and gaps of a partition, which are rare. (Guessing offsets would be wrong after each
- *            control record that is written twice.)
+ * Lanes      a partition of market.trades or market.gaps. The header "ticklake.after" needs the offset of a record that may be
+ *            underway still. Within a transaction our records of a partition stand one behind the other, so the first delivery
+ *            report of a lane tells the offsets of all its records of this transaction, and only for that one is waited: a
+ *            round trip, about 10 ms. Where reports say that somebody else writes in between, the transaction is given up, and
+ *            from then on every change between trades and gaps waits.
  * States     CLOSED -> OPEN at the first record -> CLOSED by commit or abort. BROKEN: an abortable error was seen; DEAD: a
  *            fatal one. Both end with ERR_CONFLICT and a publisher that can be used on, but for ERR_FENCED, which stays.
  */
@@ -17,8 +18,9 @@ enum { STEP_MS = 1000 }; /* between looks at whether to stop */
 struct lane {
     int64_t newest;    /* offset of the newest acknowledged record of ours; -1: none */
     int64_t committed; /* the same at the end of the newest committed transaction */
-    int64_t told; /* what the newest record's header in this transaction said; -1: none had one */
-    int64_t underway; /* sent and not yet reported on */
+    int64_t told;      /* what the newest header in this transaction said; -1: there was none */
+    int64_t sent, reported; /* in this transaction */
+    int64_t base;           /* offset of its first record; -1: not reported yet */
 };
 
 struct bus_publisher {
@@ -38,6 +40,7 @@ struct bus_publisher {
     int64_t records, bytes; /* of the open transaction */
     bool failed;            /* a delivery report brought an error, or no offset */
     char failed_text[160];  /* the first such error */
+    bool mixed;             /* somebody else writes to our partitions */
     bool fenced;
     _Atomic int64_t total_records, total_bytes, transactions, commit_ns, commit_ns_max, aborts;
 };
