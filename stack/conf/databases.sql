@@ -1,0 +1,8 @@
+-- Roles and databases of the stack, made once. Passwords come from the environment, so that they are in no process list.
+\set ON_ERROR_STOP on
+\set password `echo "${POSTGRES_PASSWORD:?}"`
+\set airflow_password `echo "${AIRFLOW_DATABASE_PASSWORD:?}"`
+create role ticklake login replication password :'password';
+create database ticklake owner ticklake;
+create role airflow login password :'airflow_password';
+create database airflow owner airflow;

@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# Airflow: API server, scheduler with local workers, DAG processor. Its DAGs call the same `ticklake` against this stack.
+
+airflow_dags() {
+    local folder=${TICKLAKE_STACK_DAGS:-$PROJECT/airflow/dags}
+    mkdir -p "$folder"
+    echo "$folder"
+}
+
+airflow_secret() {
+    local file=$STACK_DIR/airflow/secret
+    [ -s "$file" ] || (umask 077 && head -c 48 /dev/urandom | base64 -w 0 >"$file")
+    cat "$file"
+}
+
+# airflow_settings: what airflow and its tasks get in their environment
+airflow_settings() {
+    local home=$STACK_DIR/airflow base secret
+    base=http://127.0.0.1:$(port AIRFLOW)
+    secret=$(airflow_secret)
+    set -a
+    # shellcheck source=stack/conf/airflow.env
+    . "$STACK_SOURCE/conf/airflow.env"
+    AIRFLOW_HOME=$home
+    AIRFLOW__CORE__DAGS_FOLDER=$(airflow_dags)
+    AIRFLOW__CORE__EXECUTION_API_SERVER_URL=$base/execution/
+    AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=$home/passwords.json
+    AIRFLOW__CORE__FERNET_KEY=
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:$AIRFLOW_DATABASE_PASSWORD@$(postgres_address)/airflow
+    AIRFLOW__API__HOST=127.0.0.1
+    AIRFLOW__API__PORT=$(port AIRFLOW)
+    AIRFLOW__API__BASE_URL=$base
+    AIRFLOW__API__SECRET_KEY=$secret
+    AIRFLOW__API_AUTH__JWT_SECRET=$secret
+    PATH=$(dirname "${TICKLAKE:-$PROJECT/build/ticklake}"):$PATH
+    eval "$(stack_env)"
+    set +a
+}
+
+airflow_prepare() {
+    local home marker=$STACK_DIR/airflow/migrated-$AIRFLOW_VERSION
+    home=$(component airflow)
+    mkdir -p "$STACK_DIR/airflow"
+    (umask 077 && echo "{\"admin\": \"$AIRFLOW_ADMIN_PASSWORD\", \"reader\": \"reader-password\"}" >"$STACK_DIR/airflow/passwords.json")
+    [ ! -e "$marker" ] || return 0
+    (airflow_settings && exec "$home/bin/airflow" db migrate) >"$STACK_DIR/log/airflow-migrate.log" 2>&1 9>&- ||
+        { tail -15 "$STACK_DIR/log/airflow-migrate.log" >&2; die $EX_UNAVAILABLE "airflow db migrate failed"; }
+    touch "$marker"
+}
+
+airflow_spawn() {
+    local home command
+    home=$(component airflow)
+    case $1 in
+    airflow-api) command=(api-server) ;;
+    # Its log server would listen on every address.
+    airflow-scheduler) command=(scheduler --skip-serve-logs) ;;
+    airflow-dags) command=(dag-processor) ;;
+    esac
+    # In a shell of its own, for the settings; what writes the pid file is the same.
+    (airflow_settings && spawn "$1" "$home/bin/python" "$home/bin/airflow" "${command[@]}")
+}
+
+# Health of each is what it last wrote into the database: it counts only if the process is of now.
+airflow_ready() {
+    local page name
+    page=$(curl -fs -m 5 "http://127.0.0.1:$(port AIRFLOW)/api/v2/monitor/health") || return 1
+    case $1 in
+    airflow-api) return 0 ;;
+    airflow-scheduler) name=scheduler ;;
+    airflow-dags) name=dag_processor ;;
+    esac
+    grep -qE "\"$name\" *: *\{[^}]*\"status\" *: *\"healthy\"" <<<"$page"
+}
+
+airflow_address() { echo "127.0.0.1:$(port AIRFLOW)"; }
+airflow_version() { echo "$AIRFLOW_VERSION"; }
+
+airflow_env() {
+    give TICKLAKE_STACK_AIRFLOW_URL "http://$(airflow_address)"
+    give TICKLAKE_STACK_AIRFLOW_USER admin
+    give TICKLAKE_STACK_AIRFLOW_PASSWORD "$AIRFLOW_ADMIN_PASSWORD"
+}
