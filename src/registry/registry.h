@@ -9,6 +9,7 @@
  * Reading   a record names its writer's schema; registry_schema fetches and keeps it (a few thousand at most).
  * Errors    ERR_UNAVAILABLE, ERR_REFUSED, ERR_INCOMPATIBLE, ERR_NOT_FOUND; texts name registry, subject, what was asked and
  *           answered. Bodies that are not JSON are survived.
+ * Answers   Confluent's error_code and Glue's __type are read, never the words: those differ between products (Apicurio).
  * Threads   one at a time.
  */
 #ifndef TICKLAKE_REGISTRY_REGISTRY_H
@@ -18,6 +19,7 @@
 #include "io/aws.h"
 
 enum registry_kind { REGISTRY_NONE, REGISTRY_CONFLUENT, REGISTRY_GLUE };
+/* Texts are copied. */
 struct registry_options {
     enum registry_kind kind;
     const char *
@@ -54,7 +56,10 @@ enum err_code registry_latest(struct registry *r, struct str subject, struct reg
 /* The writer's schema of a record; kept. *ret lives as long as the registry. */
 enum err_code registry_schema(struct registry *r, const struct registry_id *id, struct str *ret,
                               struct err *e) MUST_USE;
-/* Subjects (names only those of the prefix). */
+/* Remembers the text of an id, as registry_schema does what it fetched. */
+enum err_code registry_keep(struct registry *r, const struct registry_id *id, struct str schema,
+                            struct err *e) MUST_USE;
+/* Newest versions of the subjects whose names begin with the prefix, 10,000 names at most. */
 enum err_code registry_each(struct registry *r, struct str prefix,
                             enum err_code (*each)(void *ctx, struct str subject, int32_t version,
                                                   const struct registry_id *id, struct str schema,

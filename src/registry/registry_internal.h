@@ -1,8 +1,9 @@
-/* registry_internal.h - Avro schemas as trees, for registry/ only. */
+/* registry_internal.h - for registry/ only: Avro schemas as trees, and what the two kinds of registries must be able to do. */
 #ifndef TICKLAKE_REGISTRY_REGISTRY_INTERNAL_H
 #define TICKLAKE_REGISTRY_REGISTRY_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/map.h"
 #include "registry/registry.h"
 
 #include <yyjson.h>
@@ -76,5 +77,74 @@ void schema_describe(const struct schema_type *t, struct buf *out);
 /* As registry_compatible, of trees: is any value of `writer` read as `reader`? */
 enum err_code schema_resolve(const struct schema_type *reader, const struct schema_type *writer,
                              struct err *e) MUST_USE;
+
+/* ---- registries ---- */
+
+enum {
+    REGISTRY_ANSWER_MAX = 4 << 20,
+    REGISTRY_TIMEOUT_MS = 10000,
+    REGISTRY_KEPT_MAX = 4096,        /* writers' schemas */
+    REGISTRY_KEPT_BYTES = 256 << 20, /* and their texts */
+    REGISTRY_MISSES = 64,
+    REGISTRY_SUBJECTS_MAX = 10000,
+    REGISTRY_NAME_MAX = 256,
+};
+
+struct registry_version {
+    struct registry_id id;
+    int32_t number;
+};
+
+/* What differs between the two. Functions return ERR_NOT_FOUND where the subject, the version or the schema is not there. */
+struct registry_ops {
+    /* The version of the subject that has this very schema. */
+    enum err_code (*find)(struct registry *r, struct str subject, struct str schema,
+                          struct registry_id *ret, struct err *e);
+    /* Version `number` (0: the newest) and its text in *text. */
+    enum err_code (*version)(struct registry *r, struct str subject, int32_t number,
+                             struct registry_version *ret, struct buf *text, struct err *e);
+    /* The registry's own word on a new version of a subject that is there. */
+    enum err_code (*check)(struct registry *r, struct str subject, struct str schema,
+                           struct err *e);
+    enum err_code (*add)(struct registry *r, struct str subject, struct str schema, bool exists,
+                         struct registry_id *ret, struct err *e);
+    enum err_code (*schema)(struct registry *r, const struct registry_id *id, struct buf *text,
+                            struct err *e);
+    /* Calls `take` with the name of every subject. */
+    enum err_code (*subjects)(struct registry *r,
+                              enum err_code (*take)(void *ctx, struct str subject, struct err *e),
+                              void *ctx, struct err *e);
+};
+extern const struct registry_ops registry_confluent, registry_glue;
+
+struct registry_miss {
+    struct registry_id id;
+    int64_t until_ns;
+    struct err why;
+};
+
+struct registry {
+    enum registry_kind kind;
+    const struct registry_ops *ops;
+    char *url, *address; /* without an end slash; address: without credentials, for texts */
+    char *user, *password, *token, *name, *ca_file;
+    char compatibility[32];
+    int32_t timeout_ms;
+    struct http_client *http;
+    struct aws *aws;
+    struct map kept; /* id bytes -> index */
+    struct str *schemas;
+    size_t schema_count, schema_cap;
+    struct arena texts;
+    struct registry_miss misses[REGISTRY_MISSES];
+    size_t next_miss;
+    struct buf latest, scratch;
+};
+
+/* A yyjson document of an answer, or NULL. */
+yyjson_doc *registry_json(const struct http_reply *reply);
+struct str registry_text(yyjson_val *object, const char *key); /* p NULL: none, or no text */
+/* First words of a body that is not what was asked for, on one line, for error texts. */
+void registry_excerpt(struct str body, char out[96]);
 
 #endif
