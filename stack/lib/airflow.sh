@@ -61,16 +61,18 @@ airflow_spawn() {
     (airflow_settings && spawn "$1" "$home/bin/python" "$home/bin/airflow" "${command[@]}")
 }
 
-# Health of each is what it last wrote into the database: it counts only if the process is of now.
+# Health is the last sign of life in the database, which may be another process's of before: it must be of this one.
 airflow_ready() {
-    local page name
+    local page name sign
     page=$(curl -fs -m 5 "http://127.0.0.1:$(port AIRFLOW)/api/v2/monitor/health") || return 1
     case $1 in
     airflow-api) return 0 ;;
     airflow-scheduler) name=scheduler ;;
     airflow-dags) name=dag_processor ;;
     esac
-    grep -qE "\"$name\" *: *\{[^}]*\"status\" *: *\"healthy\"" <<<"$page"
+    grep -qE "\"$name\" *: *\{[^}]*\"status\" *: *\"healthy\"" <<<"$page" || return 1
+    sign=$(sed -nE "s/.*\"latest_${name}_heartbeat\" *: *\"([^\"]*)\".*/\1/p" <<<"$page")
+    [ "$(date -d "$sign" +%s)" -gt "$(started_at "$1")" ]
 }
 
 airflow_address() { echo "127.0.0.1:$(port AIRFLOW)"; }

@@ -34,6 +34,22 @@ pid_of() {
     [ "${fields[19]}" = "$start" ] && [ "${fields[0]}" != Z ] && echo "$pid"
 }
 
+# started_at PROCESS: seconds since 1970
+started_at() {
+    local pid start boot
+    { read -r pid start <"$(pid_file "$1")"; } 2>/dev/null || return 1
+    boot=$(awk '/^btime/ { print $2 }' /proc/stat)
+    echo $((boot + start / $(getconf CLK_TCK)))
+}
+
+# age_ms PROCESS
+age_ms() {
+    local pid start up
+    { read -r pid start <"$(pid_file "$1")"; } 2>/dev/null || return 1
+    read -r up _ </proc/uptime
+    echo $((10#${up/./} * 10 - start * 1000 / $(getconf CLK_TCK)))
+}
+
 is_frozen() {
     local pid fields
     pid=$(pid_of "$1") && read -ra fields < <(stat_of "$pid") && [ "${fields[0]}" = T ]

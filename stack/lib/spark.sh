@@ -38,7 +38,7 @@ spark_prepare() {
     local python home
     python=$(spark_python)
     home=$(spark_home "$python")
-    mkdir -p "$STACK_DIR/spark/conf" "$STACK_DIR/spark/work" "$STACK_DIR/spark/local"
+    mkdir -p "$STACK_DIR/spark/conf" "$STACK_DIR/spark/work" "$STACK_DIR/spark/local" "$(component spark)/no-conf"
     (umask 077 && spark_defaults "$(component spark)/lib" >"$STACK_DIR/spark/conf/spark-defaults.conf")
     printf '%s\n' "$python" "$home" >"$STACK_DIR/spark/python"
 }
@@ -46,9 +46,12 @@ spark_prepare() {
 spark_spawn() {
     local python home flags settings
     { read -r python && read -r home; } <"$STACK_DIR/spark/python"
-    flags=$(java_flags "$1" "$SPARK_DAEMON_HEAP" "$(component spark)/$1")
-    flags=${flags#-Xms* -Xmx* } # the heap goes by SPARK_DAEMON_MEMORY
-    settings=(SPARK_HOME="$home" SPARK_CONF_DIR="$STACK_DIR/spark/conf" SPARK_LOCAL_IP=127.0.0.1 SPARK_LOCAL_DIRS="$STACK_DIR/spark/local"
+    # The archive is tied to the class path, so to the environment that holds Spark.
+    flags=$(java_flags "$1" "$SPARK_DAEMON_HEAP" "$(component spark)/$1-$(sha256sum <<<"$home" | cut -c 1-8)")
+    # The heap goes by SPARK_DAEMON_MEMORY. The REST server would be on port 6066 in every stack.
+    flags="${flags#-Xms* -Xmx* } -Dspark.master.rest.enabled=false"
+    # Master and worker have no settings; a folder on the class path that is not empty would spoil the archive.
+    settings=(SPARK_HOME="$home" SPARK_CONF_DIR="$(component spark)/no-conf" SPARK_LOCAL_IP=127.0.0.1 SPARK_LOCAL_DIRS="$STACK_DIR/spark/local"
         SPARK_WORKER_DIR="$STACK_DIR/spark/work" PYSPARK_PYTHON="$python" SPARK_DAEMON_MEMORY="$SPARK_DAEMON_HEAP"
         SPARK_DAEMON_JAVA_OPTS="${flags//$'\n'/ }")
     case $1 in

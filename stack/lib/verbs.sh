@@ -43,6 +43,8 @@ chosen() {
     echo "${all[n - 1]}"
 }
 
+declare -A launched # by this call
+
 # launch PART PROCESS...: those that do not run
 launch() {
     local part=$1 process missing=()
@@ -51,6 +53,7 @@ launch() {
     [ ${#missing[@]} -gt 0 ] || return 0
     "${part}_prepare"
     for process in "${missing[@]}"; do "${part}_spawn" "$process"; done
+    launched[$part]=yes
 }
 
 show_failure() {
@@ -61,7 +64,7 @@ show_failure() {
 
 # await PART PROCESS...: until they are ready, but not past the part's deadline
 await() {
-    local part=$1 process begin=$EPOCHREALTIME deadline end
+    local part=$1 process deadline end after="ran already" ms
     shift
     deadline=$(deadline_of "$part")
     end=$((SECONDS + deadline))
@@ -76,7 +79,11 @@ await() {
     if declare -F "${part}_init" >/dev/null; then
         "${part}_init" || show_failure "$process" "is up, but its first set-up failed"
     fi
-    say "$part $("${part}_version") is ready at $("${part}_address") (waited $(((${EPOCHREALTIME/./} - ${begin/./}) / 1000)) ms)"
+    if [ -n "${launched[$part]:-}" ]; then
+        ms=$(age_ms "$process")
+        after="after $((ms / 1000)).$(printf %03d $((ms % 1000))) s"
+    fi
+    say "$part $("${part}_version") is ready at $("${part}_address") ($after)"
 }
 
 # choose_mode MODE-OR-NOTHING: of Kafka; brokers that run keep theirs
