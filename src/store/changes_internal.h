@@ -56,55 +56,43 @@ enum err_code changes_numeric(struct str bytes, struct dec *ret) MUST_USE;
 
 /* ---- changes_table.c: our tables and the columns that we need, found by name in each Relation message. */
 
-#define CHANGES_SERIES_LIST(X)                                                                     \
-    X(id, INT) X(venue, TEXT) X(exchange, TEXT) X(symbol, TEXT) X(venue_symbol, TEXT)
-#define CHANGES_TRADE_LIST(X)                                                                      \
-    X(series, INT)                                                                                 \
-    X(stream, INT) X(id, INT) X(key, TEXT) X(has_id, BOOL) X(side, INT) X(origin, INT)             \
-        X(kind, INT) X(ordinal, INT) X(first_id, INT) X(last_id, INT) X(price, NUMERIC)            \
-            X(size, NUMERIC) X(venue_time, INT) X(received, INT) X(sequence, INT)
-#define CHANGES_QUOTE_LIST(X)                                                                      \
-    X(series, INT)                                                                                 \
-    X(origin, INT) X(bid_price, NUMERIC) X(bid_size, NUMERIC) X(ask_price, NUMERIC)                \
-        X(ask_size, NUMERIC) X(venue_time, INT) X(received, INT) X(sequence, INT)
-#define CHANGES_GAP_LIST(X)                                                                        \
-    X(sequence, INT)                                                                               \
-    X(gap_id, INT) X(series, INT) X(stream, INT) X(kind, INT) X(state, INT) X(from_id, INT)        \
-        X(to_id, INT) X(from_time, INT) X(to_time, INT) X(missing_count, INT)                      \
-            X(rows_recovered, INT) X(candles_revised, INT) X(opened, INT) X(closed, INT)           \
-                X(cause, TEXT)
-#define CHANGES_DEAD_LIST(X)                                                                       \
-    X(stream, INT)                                                                                 \
-    X(reason, INT) X(position, INT) X(received, INT) X(venue, TEXT) X(symbol, TEXT)                \
-        X(connection, TEXT) X(detail, TEXT) X(payload, BYTES) X(sequence, INT)
-#define CHANGES_CANDLE_LIST(X)                                                                     \
-    X(series, INT)                                                                                 \
-    X(timeframe, INT) X(open_time, INT) X(source, TEXT) X(fetched, INT) X(trade_count, INT)        \
-        X(open, NUMERIC) X(high, NUMERIC) X(low, NUMERIC) X(close, NUMERIC)                        \
-            X(base_volume, NUMERIC) X(quote_volume, NUMERIC) X(taker_buy_base_volume, NUMERIC)     \
-                X(taker_buy_quote_volume, NUMERIC) X(sequence, INT)
-#define CHANGES_INSTRUMENT_LIST(X)                                                                 \
-    X(sequence, INT)                                                                               \
-    X(venue, TEXT) X(symbol, TEXT) X(venue_symbol, TEXT) X(base, TEXT) X(quote, TEXT)              \
-        X(settle, TEXT) X(status, TEXT) X(contract_size, NUMERIC) X(inverse, BOOL) X(listed, INT)  \
-            X(delisted, INT)
+/* Laid out by hand: clang-format lays each layout of these out anew. */
+/* clang-format off */
+#define CHANGES_SERIES_LIST(X) X(id, INT) X(venue, TEXT) X(exchange, TEXT) X(symbol, TEXT) X(venue_symbol, TEXT)
+#define CHANGES_TRADE_LIST(X)                                                                                       \
+    X(series, INT) X(stream, INT) X(id, INT) X(key, TEXT) X(has_id, BOOL) X(side, INT) X(origin, INT) X(kind, INT)  \
+    X(ordinal, INT) X(first_id, INT) X(last_id, INT) X(price, NUMERIC) X(size, NUMERIC) X(venue_time, INT)          \
+    X(received, INT) X(sequence, INT)
+#define CHANGES_QUOTE_LIST(X)                                                                                       \
+    X(series, INT) X(origin, INT) X(bid_price, NUMERIC) X(bid_size, NUMERIC) X(ask_price, NUMERIC)                  \
+    X(ask_size, NUMERIC) X(venue_time, INT) X(received, INT) X(sequence, INT)
+#define CHANGES_GAP_LIST(X)                                                                                         \
+    X(sequence, INT) X(gap_id, INT) X(series, INT) X(stream, INT) X(kind, INT) X(state, INT) X(from_id, INT)        \
+    X(to_id, INT) X(from_time, INT) X(to_time, INT) X(missing_count, INT) X(rows_recovered, INT)                    \
+    X(candles_revised, INT) X(opened, INT) X(closed, INT) X(cause, TEXT)
+#define CHANGES_DEAD_LIST(X)                                                                                        \
+    X(stream, INT) X(reason, INT) X(position, INT) X(received, INT) X(venue, TEXT) X(symbol, TEXT)                  \
+    X(connection, TEXT) X(detail, TEXT) X(payload, BYTES) X(sequence, INT)
+#define CHANGES_CANDLE_LIST(X)                                                                                      \
+    X(series, INT) X(timeframe, INT) X(open_time, INT) X(source, TEXT) X(fetched, INT) X(trade_count, INT)          \
+    X(open, NUMERIC) X(high, NUMERIC) X(low, NUMERIC) X(close, NUMERIC) X(base_volume, NUMERIC)                     \
+    X(quote_volume, NUMERIC) X(taker_buy_base_volume, NUMERIC) X(taker_buy_quote_volume, NUMERIC) X(sequence, INT)
+#define CHANGES_INSTRUMENT_LIST(X)                                                                                  \
+    X(sequence, INT) X(venue, TEXT) X(symbol, TEXT) X(venue_symbol, TEXT) X(base, TEXT) X(quote, TEXT)              \
+    X(settle, TEXT) X(status, TEXT) X(contract_size, NUMERIC) X(inverse, BOOL) X(listed, INT) X(delisted, INT)
 #define CHANGES_BATCH_LIST(X) X(clock, INT) X(live, BOOL) X(finish, BOOL)
-/* Enum prefix, table. */
-#define CHANGES_TABLE_LIST(X)                                                                      \
-    X(SERIES, "series")                                                                            \
-    X(TRADE, "trade_rows")                                                                         \
-    X(QUOTE, "quote_rows")                                                                         \
-    X(GAP, "gap_rows")                                                                             \
-    X(DEAD, "dead_rows")                                                                           \
-    X(CANDLE, "candle_rows")                                                                       \
-    X(INSTRUMENT, "instrument_rows")                                                               \
-    X(BATCH, "batches")
+/* clang-format on */
 
 enum changes_table {
-#define X(name, table) CHANGES_##name,
-    CHANGES_TABLE_LIST(X)
-#undef X
-        CHANGES_TABLES,
+    CHANGES_SERIES,
+    CHANGES_TRADE,
+    CHANGES_QUOTE,
+    CHANGES_GAP,
+    CHANGES_DEAD,
+    CHANGES_CANDLE,
+    CHANGES_INSTRUMENT,
+    CHANGES_BATCH,
+    CHANGES_TABLES,
     CHANGES_FOREIGN = CHANGES_TABLES /* a table that somebody else added to the publication */
 };
 enum { CHANGES_FIELDS_MAX = 24, CHANGES_FIELD_NONE = 255 };
