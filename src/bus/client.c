@@ -2,9 +2,11 @@
 #include "bus/bus_internal.h"
 #include "io/clock.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <strings.h>
+#include <unistd.h>
 
 enum { TELL_AFTER_S = 5 };
 
@@ -50,6 +52,20 @@ static const char *applies(const struct bus_property *p, enum bus_client_kind ki
     return kind == BUS_CLIENT_CONSUMER ? p->name + strlen("consumer.") : NULL;
 }
 
+/* Of a file that it cannot read, librdkafka says only "system lib". */
+static enum err_code check_file(const struct bus_property *p, const char *name, struct err *e)
+{
+    static const char *const files[] = {"ssl.ca.location", "ssl.certificate.location",
+                                        "ssl.key.location", "ssl.keystore.location",
+                                        "ssl.crl.location"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (strcasecmp(name, files[i]) == 0 && strcmp(p->value, "probe") != 0 &&
+            access(p->value, R_OK) != 0)
+            return ERR(e, ERR_CONFIG, "bus property %s: %s: %s", p->name, p->value,
+                       strerror(errno));
+    return ERR_OK;
+}
+
 static enum err_code set_property(rd_kafka_conf_t *conf, const struct bus_property *p,
                                   const char *name, struct err *e)
 {
@@ -57,6 +73,7 @@ static enum err_code set_property(rd_kafka_conf_t *conf, const struct bus_proper
         if (strcasecmp(name, refused[i][0]) == 0)
             return ERR(e, ERR_CONFIG, "bus property %s cannot be set: %s; remove it", p->name,
                        refused[i][1]);
+    TRY(check_file(p, name, e));
     char why[256];
     switch (rd_kafka_conf_set(conf, name, p->value, why, sizeof why)) {
     case RD_KAFKA_CONF_OK: return ERR_OK;

@@ -112,6 +112,7 @@ static void wrong_ones(void **state)
         {"client.no.such.thing", "5", "no property of that name"},
         {"client.socket.timeout.ms", "soon", "Invalid value"},
         {"client.", "5", "no property of that name"},
+        {"client.ssl.ca.location", "/no/such.pem", "/no/such.pem: No such file"},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         const struct bus_property p = {all[i].name, all[i].value};
