@@ -156,7 +156,7 @@ static enum err_code rewrite(struct lake *l, struct lake_change *c,
         if (!chosen[i]) continue;
         if (!first) lake_manifest_begin(&r.w, c->table, from[i].content);
         if (!first) first = &from[i];
-        code = lake_manifest_read(&from[i], rewrite_entry, &r, e);
+        code = lake_manifest_read(l, &from[i], rewrite_entry, &r, e);
     }
     if (!first) return ERR_OK;
     struct lake_manifest made;
@@ -281,10 +281,7 @@ enum err_code lake_change_build(struct lake *l, struct lake_change *c, struct er
     TRY(lake_write_file(l, location, buf_str(&n->metadata), e));
     n->metadata_location = strdup(location);
     CHECK(n->metadata_location != NULL);
-    char path[PATH_LIMIT];
-    TRY(lake_path_of(str_of(location), path, e));
-    *strrchr(path, '/') = 0;
-    TRY(file_sync_folder(path, e));
+    TRY(lake_sync_folder(l, location, e));
     CRASH_POINT(lake_after_metadata);
     return ERR_OK;
 }

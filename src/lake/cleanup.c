@@ -1,6 +1,7 @@
 #include "lake/lake_internal.h"
 
 #include "base/crash.h"
+#include "io/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
  * found by their names. A file without a name of ours is never touched, and one that is live never either. */
 
 enum { NAMES_MAX = 8000000 };
+/* Where several workers share a lake, files of a commit that is being made belong to nobody yet. */
+#define ORPHAN_AGE_NS (24 * NS_PER_HOUR)
 
 /* Names (they are unique by themselves) of what the table's current state needs. */
 static void add_name(struct map *known, struct str location)
@@ -40,15 +43,15 @@ static enum err_code add_current(struct map *known, const struct lake_table *t, 
 struct ready {
     struct lake *l;
     struct map *known;
-    char **remove, **forget; /* remove: paths; forget: locations of all rows */
+    char **remove, **forget; /* locations; forget: of all rows */
     size_t remove_count, remove_cap, forget_count, forget_cap;
 };
 
 static enum err_code add_ready(void *ctx, struct str table, struct str location, struct err *e)
 {
     (void)table;
+    (void)e;
     struct ready *r = ctx;
-    char path[PATH_LIMIT];
     size_t from = location.n;
     while (from > 0 && location.p[from - 1] != '/') from--;
     struct str name = {location.p + from, location.n - from};
@@ -56,9 +59,8 @@ static enum err_code add_ready(void *ctx, struct str table, struct str location,
     r->forget[r->forget_count++] = strndup(location.p, location.n);
     /* Live again after another writer's roll-back: it stays. */
     if (!lake_is_ours(location) || map_get(r->known, name) != MAP_NONE) return ERR_OK;
-    TRY(lake_path_of(location, path, e));
     r->remove = array_grown(r->remove, r->remove_count, &r->remove_cap, sizeof *r->remove);
-    r->remove[r->remove_count++] = strdup(path);
+    r->remove[r->remove_count++] = strndup(location.p, location.n);
     return ERR_OK;
 }
 
@@ -71,10 +73,11 @@ static void drop_list(char **list, size_t count)
 static enum err_code remove_ready(struct lake *l, struct ready *r, struct err *e)
 {
     for (size_t i = 0; i < r->remove_count; i++) {
-        TRY(file_remove(r->remove[i], e));
+        TRY(lake_remove(l, r->remove[i], e));
         CRASH_POINT(lake_in_cleanup);
         atomic_fetch_add(&l->stats.files_removed, 1);
     }
+    TRY(lake_objects_flush(l, e));
     TRY(lake_catalog_begin(l, e));
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < r->forget_count && code == ERR_OK; i++)
@@ -139,19 +142,34 @@ struct orphans {
     const struct lake_manifest *m;
 };
 
-static enum err_code see_file(void *ctx, const char *name, bool is_folder, struct err *e)
+static enum err_code see_location(struct orphans *o, const char *location, struct err *e)
 {
-    struct orphans *o = ctx;
-    char location[PATH_LIMIT + 8];
+    struct str name = str_of(lake_base_name(location));
     bool garbage;
-    if (is_folder || !lake_is_ours(str_of(name)) || map_get(&o->known, str_of(name)) != MAP_NONE)
-        return ERR_OK;
-    snprintf(location, sizeof location, "%s/%s", o->location, name);
+    if (!lake_is_ours(name) || map_get(&o->known, name) != MAP_NONE) return ERR_OK;
     TRY(lake_catalog_is_garbage(o->l, location, &garbage, e));
     if (garbage) return ERR_OK;
     o->found = array_grown(o->found, o->count, &o->cap, sizeof *o->found);
     o->found[o->count++] = strdup(location);
     return ERR_OK;
+}
+
+static enum err_code see_file(void *ctx, const char *name, bool is_folder, struct err *e)
+{
+    struct orphans *o = ctx;
+    char location[PATH_LIMIT + 8];
+    if (is_folder) return ERR_OK;
+    snprintf(location, sizeof location, "%s/%s", o->location, name);
+    return see_location(o, location, e);
+}
+
+static enum err_code see_object(void *ctx, struct str location, int64_t modified_ns, struct err *e)
+{
+    struct orphans *o = ctx;
+    char text[PATH_LIMIT];
+    if (o->l->o.catalog_url && modified_ns > clock_wall_ns() - ORPHAN_AGE_NS) return ERR_OK;
+    if (!str_copy(text, sizeof text, location)) return ERR_OK; /* longer than any name of ours */
+    return see_location(o, text, e);
 }
 
 static enum err_code list_files(struct orphans *o, const char *location, struct err *e)
@@ -174,6 +192,9 @@ static enum err_code see_folder(void *ctx, const char *name, bool is_folder, str
 static enum err_code list_table(struct orphans *o, struct err *e)
 {
     char location[PATH_LIMIT + 8], path[PATH_LIMIT];
+    if (lake_is_object(str_of(o->t->location)))
+        return lake_objects_list(o->l, o->t->location, see_object, o, e);
+    if (o->l->o.catalog_url) return ERR_OK; /* files have no age here that could be trusted */
     snprintf(location, sizeof location, "%s/metadata", o->t->location);
     TRY(list_files(o, location, e));
     snprintf(location, sizeof location, "%s/data", o->t->location);
@@ -197,13 +218,13 @@ static enum err_code add_snapshot(void *ctx, bool is_list, struct str location, 
     if (!is_list) return ERR_OK;
     struct lake_manifest *manifests;
     size_t count;
-    TRY(lake_list_read(location, &manifests, &count, e));
+    TRY(lake_list_read(o->l, location, &manifests, &count, e));
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < count; i++) {
         struct str name = str_of(lake_base_name(manifests[i].path));
         if (code == ERR_OK && map_get(&o->known, name) == MAP_NONE) {
             add_name(&o->known, name);
-            code = lake_manifest_read(&manifests[i], add_entry, o, e);
+            code = lake_manifest_read(o->l, &manifests[i], add_entry, o, e);
         }
         lake_manifest_free(&manifests[i]);
     }

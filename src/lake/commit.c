@@ -139,7 +139,7 @@ enum err_code lake_commit(struct lake *l, int64_t position, int64_t now_ns, stru
     } else if (l->outcome_unknown) {
         lake_written_forget(l);
     } else {
-        lake_written_remove(l);
+        lake_written_remove(l, 0);
     }
     for (size_t i = 0; i < count; i++) lake_change_done(&changes[i]);
     return code;

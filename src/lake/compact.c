@@ -55,14 +55,14 @@ static enum err_code is_needed(void *ctx, struct str path, int64_t position, str
     return ERR_OK;
 }
 
-static enum err_code drop_deletes(struct lake_change *c, int32_t day, struct err *e)
+static enum err_code drop_deletes(struct lake *l, struct lake_change *c, int32_t day, struct err *e)
 {
     const struct lake_table *t = c->table;
     for (size_t i = 0; i < t->file_count; i++) {
         const struct lake_live *f = &t->files[i];
         if (f->content != LAKE_DELETES || f->foreign || f->day != day) continue;
         struct needing n = {.c = c};
-        TRY(lake_deletes_read(f->path, is_needed, &n, e));
+        TRY(lake_deletes_read(l, f, is_needed, &n, e));
         if (!n.needed) lake_change_remove(c, f->serial);
     }
     return ERR_OK;
@@ -85,7 +85,7 @@ static enum err_code join_data(struct lake *l, struct lake_change *c, const stru
         }
         CHECK(c->added[0].entry.rows == p->rows); /* not a row more or less than is live */
     }
-    return drop_deletes(c, p->day, e);
+    return drop_deletes(l, c, p->day, e);
 }
 
 struct collecting {
@@ -111,7 +111,7 @@ static enum err_code join_deletes(struct lake *l, struct lake_change *c, const s
     struct collecting k = {.c = c};
     for (size_t i = 0; i < p->count; i++) {
         const struct lake_live *f = lake_index_by_serial(p->table, p->serials[i]);
-        TRY(lake_deletes_read(f->path, collect_target, &k, e));
+        TRY(lake_deletes_read(l, f, collect_target, &k, e));
         lake_change_remove(c, p->serials[i]);
     }
     return lake_deletes_write(l, c, e);
@@ -137,7 +137,7 @@ static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t
     if (code == ERR_OK || l->outcome_unknown)
         lake_written_forget(l);
     else
-        lake_written_remove(l);
+        lake_written_remove(l, 0);
     if (code == ERR_OK) atomic_fetch_add(&l->stats.compactions, 1);
     if (code == ERR_OK && runs.count && p->table->t->key_count)
         lake_cache_move(l, p->table->t->id, &runs, c.added[0].serial);

@@ -9,11 +9,11 @@ static enum err_code to_file(void *ctx, const void *data, size_t len, struct err
 }
 
 /* Hive-like folders are only habit: readers go by the manifests. They let a person find a day. */
-static enum err_code make_location(struct lake_change *c, const char *suffix, int32_t day,
-                                   char out[LAKE_LOCATION_MAX], struct err *e)
+static enum err_code make_location(struct lake *l, struct lake_change *c, const char *suffix,
+                                   int32_t day, char out[LAKE_LOCATION_MAX], struct err *e)
 {
     const struct lake_table *t = c->table;
-    char folder[LAKE_LOCATION_MAX], path[PATH_LIMIT], text[16] = "null";
+    char folder[LAKE_LOCATION_MAX], text[16] = "null";
     int n;
     if (t->t->day_column < 0) {
         n = snprintf(folder, sizeof folder, "%s/data", t->location);
@@ -23,22 +23,11 @@ static enum err_code make_location(struct lake_change *c, const char *suffix, in
                      t->t->columns[t->t->day_column].name, text);
     }
     CHECK(n > 0 && (size_t)n < sizeof folder);
-    TRY(lake_path_of(str_of(folder), path, e));
-    TRY(file_make_folders(path, e));
+    TRY(lake_make_folder(l, folder, e));
     n = snprintf(out, LAKE_LOCATION_MAX, "%s/%s-%05d%s.parquet", folder, c->uuid, c->file_number++,
                  suffix);
     if (n < 0 || n >= LAKE_LOCATION_MAX)
         return ERR(e, ERR_CONFIG, "%s: the path is too long for an Iceberg catalog", folder);
-    return ERR_OK;
-}
-
-static enum err_code open_file(struct lake *l, const char *location, struct file_writer **ret,
-                               struct err *e)
-{
-    char path[PATH_LIMIT];
-    TRY(lake_path_of(str_of(location), path, e));
-    TRY(file_writer_open(path, ret, e));
-    lake_note_written(l, path);
     return ERR_OK;
 }
 
@@ -63,8 +52,8 @@ enum err_code lake_data_open(struct lake_data_writer *w, struct lake_change *c, 
     w->parquet = NULL;
     w->file = NULL;
     w->day = day;
-    TRY(make_location(c, "", day, w->location, e));
-    TRY(open_file(l, w->location, &w->file, e));
+    TRY(make_location(l, c, "", day, w->location, e));
+    TRY(lake_file_open(l, w->location, &w->file, e));
     for (int i = 0; i < t->column_count; i++)
         w->columns[i] = (struct parquet_column){.name = t->columns[i].name,
                                                 .type = t->columns[i].type,
@@ -203,8 +192,8 @@ static void start_entry(struct lake_change *c, struct lake_entry *n, const char 
                              .path = copy_bytes(&c->text, location, strlen(location))};
 }
 
-static enum err_code finish(struct lake *l, struct parquet_writer *p, struct file_writer **f,
-                            struct lake_entry *n, struct err *e)
+static enum err_code finish(struct lake *l, struct parquet_writer *p, const char *location,
+                            struct file_writer **f, struct lake_entry *n, struct err *e)
 {
     TRY(parquet_writer_finish(p, e));
     n->rows = parquet_writer_rows(p);
@@ -212,18 +201,10 @@ static enum err_code finish(struct lake *l, struct parquet_writer *p, struct fil
     CHECK((uint64_t)n->bytes == file_writer_size(*f));
     struct file_writer *file = *f;
     *f = NULL; /* finish frees it whatever happens */
-    TRY(file_writer_finish(file, false, e));
+    TRY(lake_file_finish(l, location, file, e));
     atomic_fetch_add(&l->stats.files_written, 1);
     atomic_fetch_add(&l->stats.bytes_written, n->bytes);
     return ERR_OK;
-}
-
-static enum err_code sync_folder_of(const char *location, struct err *e)
-{
-    char path[PATH_LIMIT];
-    TRY(lake_path_of(str_of(location), path, e));
-    *strrchr(path, '/') = 0;
-    return file_sync_folder(path, e);
 }
 
 enum err_code lake_data_finish(struct lake_data_writer *w, struct lake_change *c, struct err *e)
@@ -233,10 +214,10 @@ enum err_code lake_data_finish(struct lake_data_writer *w, struct lake_change *c
     n.content = LAKE_DATA;
     n.day = w->day;
     n.sort_order_id = c->table->sort_order_id;
-    enum err_code code = finish(w->l, w->parquet, &w->file, &n, e);
+    enum err_code code = finish(w->l, w->parquet, w->location, &w->file, &n, e);
     if (code == ERR_OK) {
         stats_to_entry(&c->text, w->parquet, w->columns, c->table->t->column_count, &n);
-        code = sync_folder_of(w->location, e);
+        code = lake_sync_folder(w->l, w->location, e);
     }
     if (code == ERR_OK) lake_change_add(c)->entry = n;
     lake_data_abort(w);
@@ -310,8 +291,8 @@ static enum err_code write_deletes(struct lake *l, struct lake_change *c,
     struct file_writer *file = NULL;
     struct parquet_writer *w = NULL;
     struct lake_entry n;
-    TRY(make_location(c, "-deletes", rows->day, location, e));
-    TRY(open_file(l, location, &file, e));
+    TRY(make_location(l, c, "-deletes", rows->day, location, e));
+    TRY(lake_file_open(l, location, &file, e));
     const struct parquet_writer_options o = {
         .columns = delete_columns, .column_count = 2, .sink = to_file, .sink_ctx = file};
     enum err_code code = parquet_writer_new(&o, &w, e);
@@ -319,11 +300,11 @@ static enum err_code write_deletes(struct lake *l, struct lake_change *c,
     start_entry(c, &n, location);
     n.content = LAKE_DELETES;
     n.day = rows->day;
-    if (code == ERR_OK) code = finish(l, w, &file, &n, e);
+    if (code == ERR_OK) code = finish(l, w, location, &file, &n, e);
     if (code == ERR_OK) {
         stats_to_entry(&c->text, w, delete_columns, 2, &n);
         delete_bounds(c, &n, rows, count);
-        code = sync_folder_of(location, e);
+        code = lake_sync_folder(l, location, e);
     }
     if (code == ERR_OK) lake_change_add(c)->entry = n;
     parquet_writer_free(w);
@@ -351,14 +332,14 @@ enum err_code lake_deletes_write(struct lake *l, struct lake_change *c, struct e
     return code;
 }
 
-enum err_code lake_deletes_read(struct str location,
+enum err_code lake_deletes_read(struct lake *l, const struct lake_live *f,
                                 enum err_code (*each)(void *ctx, struct str path, int64_t position,
                                                       struct err *e),
                                 void *ctx, struct err *e)
 {
     char path[PATH_LIMIT];
     struct parquet_reader *r = NULL;
-    TRY(lake_path_of(location, path, e));
+    TRY(lake_fetch(l, f->path, f->bytes, path, e));
     TRY(parquet_reader_open(path, &r, e));
     int paths = parquet_reader_column(r, LAKE_FIELD_DELETE_PATH);
     int positions = parquet_reader_column(r, LAKE_FIELD_DELETE_POS);

@@ -5,11 +5,11 @@
 /* A column that another writer's file lacks reads as absent: enough slots for the largest row group we take. */
 enum { GROUP_ROWS_MAX = 1 << 22 };
 
-enum err_code lake_reader_open(struct lake_file_reader *r, const struct table *t,
+enum err_code lake_reader_open(struct lake *l, struct lake_file_reader *r, const struct table *t,
                                const struct lake_live *f, struct err *e)
 {
     *r = (struct lake_file_reader){.t = t, .f = f, .group = -1};
-    TRY(lake_path_of(f->path, r->path, e));
+    TRY(lake_fetch(l, f->path, f->bytes, r->path, e));
     enum err_code code = parquet_reader_open(r->path, &r->parquet, e);
     if (code == ERR_NOT_FOUND && !file_exists(r->path))
         return ERR(e, ERR_CORRUPT, "%s: the file is missing", r->path);

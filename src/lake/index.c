@@ -193,10 +193,11 @@ static enum err_code apply_one(void *ctx, struct str path, int64_t position, str
 }
 
 /* Reads a position delete file and marks its rows in the live data files. */
-static enum err_code apply_deletes(struct lake_table *t, struct lake_live *deletes, struct err *e)
+static enum err_code apply_deletes(struct lake *l, struct lake_table *t, struct lake_live *deletes,
+                                   struct err *e)
 {
     struct applying a = {.t = t, .deletes = deletes};
-    return lake_deletes_read(deletes->path, apply_one, &a, e);
+    return lake_deletes_read(l, deletes, apply_one, &a, e);
 }
 
 /* ---- loading */
@@ -273,9 +274,9 @@ static enum err_code load_deletes(struct lake *l, struct lake_table *t, struct e
     for (size_t i = 0; i < t->file_count; i++) {
         struct lake_live *f = &t->files[i];
         if (f->content == LAKE_DATA) continue;
-        enum err_code code = f->content == LAKE_EQUALITY ? ERR_NOT_FOUND : apply_deletes(t, f, e);
+        enum err_code code = f->content == LAKE_EQUALITY ? ERR_NOT_FOUND : apply_deletes(l, t, f, e);
         if (code == ERR_OK) continue;
-        if (code == ERR_DISK && !f->foreign) return code;
+        if ((code == ERR_DISK && !f->foreign) || lake_is_outage(code)) return code;
         f->unreadable = true;
         atomic_fetch_add(&l->stats.unreadable, 1);
     }
@@ -294,11 +295,11 @@ enum err_code lake_index_load(struct lake *l, struct lake_table *t, struct err *
     t->totals = (struct lake_totals){0};
     enum err_code code = ERR_OK;
     if (t->list_location)
-        code = lake_list_read(str_of(t->list_location), &t->manifests, &t->manifest_count, e);
+        code = lake_list_read(l, str_of(t->list_location), &t->manifests, &t->manifest_count, e);
     for (size_t i = 0; i < t->manifest_count && code == ERR_OK; i++) {
         t->manifests[i].serial = t->next_serial++;
         struct loading load = {t, &t->manifests[i]};
-        code = lake_manifest_read(&t->manifests[i], load_entry, &load, e);
+        code = lake_manifest_read(l, &t->manifests[i], load_entry, &load, e);
     }
     keep_serials(t, old, old_count);
     if (code == ERR_OK) code = load_deletes(l, t, e);

@@ -11,8 +11,10 @@ static enum err_code take_options(struct lake *l, const struct lake_options *o, 
         return ERR(e, ERR_CONFIG, "catalog %s: the path is too long", o->catalog_path);
     struct str warehouse = str_of(o->warehouse);
     while (warehouse.n > 1 && warehouse.p[warehouse.n - 1] == '/') warehouse.n--;
-    if (!str_starts(warehouse, "/") || !str_copy(l->warehouse, sizeof l->warehouse, warehouse))
-        return ERR(e, ERR_CONFIG, "warehouse %s: expected an absolute path", o->warehouse);
+    bool place = str_starts(warehouse, "/") || lake_is_object(warehouse);
+    if (!place || !str_copy(l->warehouse, sizeof l->warehouse, warehouse))
+        return ERR(e, ERR_CONFIG, "warehouse %s: expected an absolute path or s3://bucket/prefix",
+                   o->warehouse);
     l->o.catalog_path = l->catalog_path;
     l->o.warehouse = l->warehouse;
     if (l->o.snapshots_keep < 1) l->o.snapshots_keep = 20;
@@ -25,7 +27,8 @@ static enum err_code take_options(struct lake *l, const struct lake_options *o, 
 
 static enum err_code open_all(struct lake *l, struct err *e)
 {
-    if (!l->o.read_only) TRY(file_make_folders(l->warehouse, e));
+    TRY(lake_objects_open(l, e));
+    if (!l->o.read_only && !l->objects) TRY(file_make_folders(l->warehouse, e));
     TRY(lake_catalog_open(l, e));
     TRY(lake_catalog_position(l, &l->position, e));
     atomic_store(&l->stats.position, l->position);
@@ -58,6 +61,7 @@ struct lake *lake_close(struct lake *l)
     lake_catalog_close(l);
     lake_rows_done(l);
     lake_written_forget(l);
+    lake_objects_close(l);
     free(l->written);
     free(l->cache);
     map_free(&l->series_ids);
@@ -122,7 +126,8 @@ enum err_code lake_each_file(struct lake *l, enum table_id table,
     for (size_t i = 0; i < t->file_count; i++) {
         const struct lake_live *f = &t->files[i];
         char path[PATH_LIMIT];
-        TRY(lake_path_of(f->path, path, e));
+        bool object = lake_is_object(f->path) && str_copy(path, sizeof path, f->path);
+        if (!object) TRY(lake_path_of(f->path, path, e));
         const struct lake_file file = {.table = table,
                                        .path = path,
                                        .is_delete = f->content != LAKE_DATA,

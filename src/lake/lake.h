@@ -126,10 +126,14 @@ bool lake_compact_due(struct lake *l);
 /* Removes files that no snapshot needs and whose grace is over, and leftovers of commits that never happened. */
 enum err_code lake_cleanup(struct lake *l, int64_t now_ns, struct err *e) MUST_USE;
 
+/* Size of the file of a `lake_file` as it is now, on the disk or in the object store; -1: missing. */
+enum err_code lake_file_size(struct lake *l, const char *path, int64_t *ret,
+                             struct err *e) MUST_USE;
+
 /* For verify, files, connect, status. */
 struct lake_file {
     enum table_id table;
-    const char *path;
+    const char *path;        /* or location of an object, s3://... */
     bool is_delete, foreign; /* foreign: not written by us */
     int64_t rows, bytes, snapshot_id, sequence_number;
     int32_t day; /* partition, or INT32_MIN */

@@ -42,6 +42,7 @@ enum {
 void lake_uuid(char out[LAKE_UUID_TEXT]);
 int64_t lake_random_id(void); /* positive */
 bool lake_is_ours(struct str location_or_name);
+/* Of a location on this machine only; the files of a lake are found by lake_local and lake_fetch. */
 enum err_code lake_path_of(struct str location, char out[PATH_LIMIT], struct err *e) MUST_USE;
 const char *lake_base_name(const char *path);
 /* "YYYY-MM-DD" of days since 1970. */
@@ -131,8 +132,8 @@ enum err_code lake_manifest_end(struct lake *l, struct lake_manifest_writer *w, 
 void lake_manifest_drop(struct lake_manifest_writer *w);
 /* Each entry of the manifest with inherited numbers filled in; entry memory lasts for the call. */
 typedef enum err_code (*lake_entry_each)(void *ctx, const struct lake_entry *entry, struct err *e);
-enum err_code lake_manifest_read(const struct lake_manifest *m, lake_entry_each each, void *ctx,
-                                 struct err *e) MUST_USE;
+enum err_code lake_manifest_read(struct lake *l, const struct lake_manifest *m,
+                                 lake_entry_each each, void *ctx, struct err *e) MUST_USE;
 void lake_manifest_free(struct lake_manifest *m);
 void lake_manifest_copy(struct lake_manifest *to, const struct lake_manifest *from);
 enum err_code lake_list_write(struct lake *l, struct lake_table *t,
@@ -140,8 +141,8 @@ enum err_code lake_list_write(struct lake *l, struct lake_table *t,
                               int64_t parent_id, int64_t sequence_number, const char *location,
                               struct err *e) MUST_USE;
 /* Appends to *ret (malloc'd array), serials not set. */
-enum err_code lake_list_read(struct str location, struct lake_manifest **ret, size_t *ret_count,
-                             struct err *e) MUST_USE;
+enum err_code lake_list_read(struct lake *l, struct str location, struct lake_manifest **ret,
+                             size_t *ret_count, struct err *e) MUST_USE;
 
 /* ---- table.c: one table as the catalog and its metadata JSON have it. */
 struct lake_totals {
@@ -186,7 +187,7 @@ struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *
 void lake_index_remove(struct lake_table *t, const uint32_t *serials, size_t count);
 bool lake_live_is_deleted(const struct lake_live *f, int64_t position);
 void lake_live_delete(struct lake_live *f, int64_t position);
-enum err_code lake_deletes_read(struct str location,
+enum err_code lake_deletes_read(struct lake *l, const struct lake_live *f,
                                 enum err_code (*each)(void *ctx, struct str path, int64_t position,
                                                       struct err *e),
                                 void *ctx, struct err *e) MUST_USE;
@@ -376,7 +377,7 @@ struct lake_file_reader {
     uint32_t loaded; /* bit per column */
 };
 #define LAKE_BIT(column) (UINT32_C(1) << (column))
-enum err_code lake_reader_open(struct lake_file_reader *r, const struct table *t,
+enum err_code lake_reader_open(struct lake *l, struct lake_file_reader *r, const struct table *t,
                                const struct lake_live *f, struct err *e) MUST_USE;
 bool lake_reader_next(struct lake_file_reader *r); /* moves on; false at the end */
 /* Loads these columns of the group; one that the file does not have is all absent. */
@@ -520,6 +521,7 @@ enum { LAKE_QUERIES = 32 };
 struct lake {
     struct lake_options o;
     char catalog_path[PATH_LIMIT], warehouse[PATH_LIMIT];
+    struct lake_objects *objects; /* NULL: the warehouse is a folder */
     sqlite3 *db;
     sqlite3_stmt *queries[LAKE_QUERIES];
     struct lake_table tables[TABLE_MAX];
@@ -543,13 +545,52 @@ struct lake {
     bool outcome_unknown;  /* the catalog's commit failed in a way that may have been durable */
     struct lake_counters stats;
 };
-/* Files of this commit, to be removed when it fails for certain. */
-void lake_note_written(struct lake *l, const char *path);
+/* Files of this commit (paths, or locations of objects), to be removed when it fails for certain. */
+void lake_note_written(struct lake *l, const char *location);
 void lake_written_forget(struct lake *l);
-void lake_written_remove(struct lake *l);
+void lake_written_remove(struct lake *l, size_t from); /* those behind the first `from` */
 /* Writes a new file with its content synced (the folder is synced later) and notes it. */
 enum err_code lake_write_file(struct lake *l, const char *location, struct str bytes,
                               struct err *e) MUST_USE;
+
+/* ---- object.c: files by their location, on this machine or in the object store behind a mirror. Of a folder lake all of it is
+ * the plain file, synced as ever. Objects are written to the mirror and go up while the commit goes on. */
+bool lake_is_object(struct str location); /* s3://, s3a:// */
+/* The store did not answer, or did not let us in: that says nothing about the file. */
+bool lake_is_outage(enum err_code code);
+enum err_code lake_objects_open(struct lake *l,
+                                struct err *e) MUST_USE; /* when the warehouse is one */
+void lake_objects_close(struct lake *l);
+/* Object store of the options: each right tried; *grants gets the policy to grant. Nothing for a folder. */
+enum err_code lake_objects_probe(const struct lake_options *o, struct buf *grants,
+                                 struct err *e) MUST_USE;
+/* Everything written (and removed) until now is in the store. To be called before anything points there: before the
+ * transaction that moves pointers or queues files. */
+enum err_code lake_objects_flush(struct lake *l, struct err *e) MUST_USE;
+/* Where the file is on this machine, or its copy would be. */
+enum err_code lake_local(struct lake *l, struct str location, char out[PATH_LIMIT],
+                         struct err *e) MUST_USE;
+/* The same, and a whole copy is there; size -1: unknown. To be opened before the next call. ERR_CORRUPT where the object is
+ * missing or of another size. */
+enum err_code lake_fetch(struct lake *l, struct str location, int64_t size, char out[PATH_LIMIT],
+                         struct err *e) MUST_USE;
+/* As the store has it now, not as an earlier run or the writer left it in the mirror: for verify. */
+enum err_code lake_fetch_anew(struct lake *l, struct str location, char out[PATH_LIMIT],
+                              struct err *e) MUST_USE;
+/* A new file; noted as written. finish: synced (the folder is not), or on its way up. */
+enum err_code lake_file_open(struct lake *l, const char *location, struct file_writer **ret,
+                             struct err *e) MUST_USE;
+enum err_code lake_file_finish(struct lake *l, const char *location, struct file_writer *w,
+                               struct err *e) MUST_USE;
+enum err_code lake_sync_folder(struct lake *l, const char *location /* of a file in it */,
+                               struct err *e) MUST_USE;
+enum err_code lake_make_folder(struct lake *l, const char *location, struct err *e) MUST_USE;
+enum err_code lake_remove(struct lake *l, const char *location, struct err *e) MUST_USE;
+enum err_code lake_objects_list(struct lake *l, const char *location,
+                                enum err_code (*each)(void *ctx, struct str location,
+                                                      int64_t modified_ns, struct err *e),
+                                void *ctx, struct err *e) MUST_USE;
+
 /* Files with names of ours that no snapshot knows, left by a crash or a lost race, become garbage. */
 enum err_code lake_orphans_find(struct lake *l, struct err *e) MUST_USE;
 void lake_note_orphan(struct lake *l); /* the next cleanup looks for them */

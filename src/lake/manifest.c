@@ -271,11 +271,11 @@ static enum err_code get_entry(const struct lake_manifest *m, const struct avro_
     return get_file(f, a, n, m->path, e);
 }
 
-enum err_code lake_manifest_read(const struct lake_manifest *m, lake_entry_each each, void *ctx,
-                                 struct err *e)
+enum err_code lake_manifest_read(struct lake *l, const struct lake_manifest *m,
+                                 lake_entry_each each, void *ctx, struct err *e)
 {
     char path[PATH_LIMIT];
-    TRY(lake_path_of(str_of(m->path), path, e));
+    TRY(lake_fetch(l, str_of(m->path), m->length, path, e));
     struct buf bytes;
     buf_init(&bytes, LAKE_AVRO_LIMIT);
     struct avro_reader *r = NULL;

@@ -196,13 +196,13 @@ static enum err_code get_manifest(const struct avro_value *v, struct lake_manife
     return ERR_OK;
 }
 
-enum err_code lake_list_read(struct str location, struct lake_manifest **ret, size_t *ret_count,
-                             struct err *e)
+enum err_code lake_list_read(struct lake *l, struct str location, struct lake_manifest **ret,
+                             size_t *ret_count, struct err *e)
 {
     char path[PATH_LIMIT];
     *ret = NULL;
     *ret_count = 0;
-    TRY(lake_path_of(location, path, e));
+    TRY(lake_fetch(l, location, -1, path, e));
     struct buf bytes;
     buf_init(&bytes, LAKE_AVRO_LIMIT);
     struct avro_reader *r = NULL;

@@ -220,7 +220,7 @@ enum err_code lake_merge(struct lake *l, struct lake_data_writer *w, const uint3
     for (; m.count < count && code == ERR_OK; m.count++) {
         const struct lake_live *f = lake_index_by_serial(w->table, serials[m.count]);
         CHECK(f != NULL);
-        code = lake_reader_open(&m.inputs[m.count].r, t, f, e);
+        code = lake_reader_open(l, &m.inputs[m.count].r, t, f, e);
     }
     if (code == ERR_OK) code = merge_all(&m, e);
     for (size_t i = 0; i < m.count; i++) lake_reader_close(&m.inputs[i].r);

@@ -91,10 +91,10 @@ void lake_day_text(int32_t day, char out[16])
     out[10] = 0;
 }
 
-void lake_note_written(struct lake *l, const char *path)
+void lake_note_written(struct lake *l, const char *location)
 {
     l->written = array_grown(l->written, l->written_count, &l->written_cap, sizeof *l->written);
-    l->written[l->written_count] = strdup(path);
+    l->written[l->written_count] = strdup(location);
     CHECK(l->written[l->written_count] != NULL);
     l->written_count++;
 }
@@ -105,22 +105,25 @@ void lake_written_forget(struct lake *l)
     l->written_count = 0;
 }
 
-void lake_written_remove(struct lake *l)
+void lake_written_remove(struct lake *l, size_t from)
 {
-    for (size_t i = 0; i < l->written_count; i++)
-        if (file_remove(l->written[i], NULL) != ERR_OK) lake_note_orphan(l);
-    lake_written_forget(l);
+    enum err_code up =
+        lake_objects_flush(l, NULL); /* first up, then removed, or it would come back */
+    if (up != ERR_OK) lake_note_orphan(l);
+    while (l->written_count > from) {
+        char *location = l->written[--l->written_count];
+        if (lake_remove(l, location, NULL) != ERR_OK) lake_note_orphan(l);
+        free(location);
+    }
+    if (lake_objects_flush(l, NULL) != ERR_OK) lake_note_orphan(l);
 }
 
 enum err_code lake_write_file(struct lake *l, const char *location, struct str bytes, struct err *e)
 {
-    char path[PATH_LIMIT];
-    TRY(lake_path_of(str_of(location), path, e));
     struct file_writer *w;
-    TRY(file_writer_open(path, &w, e));
-    lake_note_written(l, path);
+    TRY(lake_file_open(l, location, &w, e));
     enum err_code code = file_writer_add(w, bytes.p, bytes.n, e);
-    if (code == ERR_OK) return file_writer_finish(w, false, e);
+    if (code == ERR_OK) return lake_file_finish(l, location, w, e);
     file_writer_abort(w);
     return code;
 }

@@ -128,29 +128,21 @@ static enum err_code prepare(struct lake *l, const struct lake_publish *p, struc
     return ERR_OK;
 }
 
-/* The lists and JSON files of a lost race: nobody points to them. */
-static void drop_written_since(struct lake *l, size_t mark)
-{
-    while (l->written_count > mark) {
-        char *path = l->written[--l->written_count];
-        if (file_remove(path, NULL) != ERR_OK) lake_note_orphan(l);
-        free(path);
-    }
-}
-
 enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct err *e)
 {
     for (int try_number = 0; try_number < LAKE_SWAP_TRIES; try_number++) {
         TRY(prepare(l, p, e));
         size_t mark = l->written_count;
         for (size_t i = 0; i < p->count; i++) TRY(lake_change_build(l, p->changes[i], e));
+        TRY(lake_objects_flush(l, e));
         bool won = false;
         TRY(transact(l, p, &won, e));
         if (won) {
             for (size_t i = 0; i < p->count; i++) adopt(p->changes[i]);
             return ERR_OK;
         }
-        drop_written_since(l, mark);
+        /* Lists and JSON files of a lost race: nobody points to them. */
+        lake_written_remove(l, mark);
         atomic_fetch_add(&l->stats.conflicts, 1);
         clock_sleep_ns((try_number + 1) * 5 * NS_PER_MS); /* lets the other writer finish its own */
     }

@@ -225,7 +225,7 @@ static enum err_code scan_file(struct search *s, const struct lake_live *f, stru
 {
     char path[PATH_LIMIT];
     struct parquet_reader *r = NULL;
-    TRY(lake_path_of(f->path, path, e));
+    TRY(lake_fetch(s->l, f->path, f->bytes, path, e));
     enum err_code code = parquet_reader_open(path, &r, e);
     int64_t base = 0;
     int range = s->c->table->range_column;

@@ -86,30 +86,48 @@ static enum err_code read_group(struct reread *v, struct lake_file_reader *r, st
     return ERR_OK;
 }
 
-static void read_file(struct reread *v, const struct lake_live *f)
+/* *ret_size is what the disk or the store has, -1 where it has nothing; `shown` is what the file is called. A store that does
+ * not answer is an error: nothing is said of the file. */
+static enum err_code size_now(struct lake *l, const struct lake_live *f, char shown[PATH_LIMIT],
+                              int64_t *ret_size, struct err *e)
+{
+    char path[PATH_LIMIT];
+    *ret_size = -1;
+    if (!lake_is_object(f->path)) {
+        if (lake_path_of(f->path, shown, NULL) == ERR_OK)
+            *ret_size = file_size(shown);
+        else
+            str_copy(shown, PATH_LIMIT, f->path);
+        return ERR_OK;
+    }
+    str_copy(shown, PATH_LIMIT, f->path);
+    enum err_code code = lake_fetch_anew(l, f->path, path, e);
+    if (code == ERR_OK) *ret_size = file_size(path);
+    return code == ERR_CORRUPT ? ERR_OK : code;
+}
+
+static enum err_code read_file(struct reread *v, const struct lake_live *f, struct err *e)
 {
     struct lake_file_reader r;
-    struct err e = {0};
+    struct err local = {0};
     char path[PATH_LIMIT];
-    if (lake_path_of(f->path, path, &e) != ERR_OK) {
-        v->problem(v->ctx, f->path.p, e.text);
-        return;
-    }
-    int64_t size = file_size(path);
+    int64_t size;
+    TRY(size_now(v->l, f, path, &size, e));
     if (size != f->bytes) {
         char what[120];
         snprintf(what, sizeof what, "%lld bytes on the disk, the manifest says %lld",
                  (long long)size, (long long)f->bytes);
         v->problem(v->ctx, path, size < 0 ? "the file is missing" : what);
-        if (size < 0) return;
+        if (size < 0 || lake_is_object(f->path)) return ERR_OK;
     }
-    if (lake_reader_open(&r, table_of(v->id), f, &e) != ERR_OK) {
-        v->problem(v->ctx, path, e.text);
-        return;
+    if (lake_reader_open(v->l, &r, table_of(v->id), f, &local) != ERR_OK) {
+        v->problem(v->ctx, path, local.text);
+        return ERR_OK;
     }
     while (lake_reader_next(&r))
-        if (read_group(v, &r, &e) != ERR_OK) v->problem(v->ctx, path, e.text);
+        if (read_group(v, &r, &local) != ERR_OK) v->problem(v->ctx, path, local.text);
     lake_reader_close(&r);
+    return ERR_OK;
 }
 
 static int by_day(const void *a, const void *b)
@@ -120,15 +138,18 @@ static int by_day(const void *a, const void *b)
     return (x->serial > y->serial) - (x->serial < y->serial);
 }
 
-static void check_deletes(struct reread *v, const struct lake_live *f)
+static enum err_code check_deletes(struct reread *v, const struct lake_live *f, struct err *e)
 {
     char path[PATH_LIMIT];
+    int64_t size;
+    TRY(size_now(v->l, f, path, &size, e));
     if (f->unreadable)
         v->problem(v->ctx, f->path.p,
                    "deletes of another writer that ticklake does not understand: their rows are "
                    "counted as if they were there");
-    else if (lake_path_of(f->path, path, NULL) == ERR_OK && file_size(path) != f->bytes)
+    else if (size != f->bytes)
         v->problem(v->ctx, path, "the delete file is missing or of another size");
+    return ERR_OK;
 }
 
 enum err_code lake_reread_proofs(struct lake *l, enum table_id table, struct proof_set *ret,
@@ -146,16 +167,15 @@ enum err_code lake_reread_proofs(struct lake *l, enum table_id table, struct pro
     CHECK(files != NULL);
     for (size_t i = 0; i < t->file_count; i++) files[i] = &t->files[i];
     qsort(files, t->file_count, sizeof *files, by_day);
-    for (size_t i = 0; i < t->file_count; i++) {
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < t->file_count && code == ERR_OK; i++) {
         if (i && files[i]->day != files[i - 1]->day) clear_seen(&v.seen);
-        if (files[i]->content == LAKE_DATA)
-            read_file(&v, files[i]);
-        else
-            check_deletes(&v, files[i]);
+        code = files[i]->content == LAKE_DATA ? read_file(&v, files[i], e)
+                                              : check_deletes(&v, files[i], e);
     }
     clear_seen(&v.seen);
     free(files);
-    return ERR_OK;
+    return code;
 }
 
 /* ---- The other tables: no proof counts their rows, so it is enough that every value of them can be read. */
@@ -166,11 +186,12 @@ static enum err_code pass_over(void *ctx, struct str path, int64_t position, str
     return ERR_OK;
 }
 
-static enum err_code read_values(const struct table *t, const struct lake_live *f, struct err *e)
+static enum err_code read_values(struct lake *l, const struct table *t, const struct lake_live *f,
+                                 struct err *e)
 {
-    if (f->content == LAKE_DELETES) return lake_deletes_read(f->path, pass_over, NULL, e);
+    if (f->content == LAKE_DELETES) return lake_deletes_read(l, f, pass_over, NULL, e);
     struct lake_file_reader r;
-    TRY(lake_reader_open(&r, t, f, e));
+    TRY(lake_reader_open(l, &r, t, f, e));
     enum err_code code = ERR_OK;
     while (code == ERR_OK && lake_reader_next(&r)) code = lake_reader_load(&r, UINT32_MAX, e);
     lake_reader_close(&r);
@@ -188,9 +209,11 @@ enum err_code lake_reread_values(struct lake *l, enum table_id table,
         const struct lake_live *f = &t->files[i];
         char path[PATH_LIMIT];
         struct err found = {0};
-        if (f->foreign || lake_path_of(f->path, path, NULL) != ERR_OK) continue;
-        if (file_size(path) != f->bytes) continue; /* lost or replaced: told by its size */
-        if (read_values(t->t, f, &found) != ERR_OK) problem(ctx, path, found.text);
+        int64_t size;
+        if (f->foreign) continue;
+        TRY(size_now(l, f, path, &size, e));
+        if (size != f->bytes) continue; /* lost or replaced: told by its size */
+        if (read_values(l, t->t, f, &found) != ERR_OK) problem(ctx, path, found.text);
     }
     return ERR_OK;
 }

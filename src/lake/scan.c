@@ -65,7 +65,7 @@ static enum err_code scan_file(struct scan *s, const struct lake_live *f, struct
 {
     struct lake_file_reader r;
     struct err local = {0};
-    enum err_code code = lake_reader_open(&r, s->table->t, f, &local);
+    enum err_code code = lake_reader_open(s->l, &r, s->table->t, f, &local);
     if (code == ERR_OK) {
         while (code == ERR_OK && lake_reader_next(&r))
             if (group_may_hold(s, &r)) code = scan_group(s, &r, &local);
@@ -202,7 +202,7 @@ static enum err_code each_row(struct all_rows *a, enum table_id table, struct er
     for (size_t f = 0; f < t->file_count; f++) {
         struct lake_file_reader r;
         if (t->files[f].content != LAKE_DATA) continue;
-        enum err_code code = lake_reader_open(&r, t->t, &t->files[f], e);
+        enum err_code code = lake_reader_open(a->l, &r, t->t, &t->files[f], e);
         if (code == ERR_OK) {
             while (code == ERR_OK && lake_reader_next(&r)) code = rows_of_group(a, &r, e);
             lake_reader_close(&r);

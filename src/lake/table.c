@@ -71,7 +71,7 @@ static int range_column(const struct table *t)
 static enum err_code load_metadata(struct lake *l, struct lake_table *t, struct err *e)
 {
     char path[PATH_LIMIT];
-    TRY(lake_path_of(str_of(t->metadata_location), path, e));
+    TRY(lake_fetch(l, str_of(t->metadata_location), -1, path, e));
     buf_reset(&t->metadata);
     enum err_code code = file_read(path, LAKE_JSON_LIMIT, &t->metadata, e);
     if (code == ERR_NOT_FOUND)
@@ -81,35 +81,33 @@ static enum err_code load_metadata(struct lake *l, struct lake_table *t, struct 
     return lake_index_load(l, t, e);
 }
 
-static enum err_code make_folders(const struct lake_table *t, struct err *e)
+static enum err_code make_folders(struct lake *l, const struct lake_table *t, struct err *e)
 {
-    char path[PATH_LIMIT], folder[PATH_LIMIT];
-    TRY(lake_path_of(str_of(t->location), path, e));
-    path_join(folder, path, "data");
-    TRY(file_make_folders(folder, e));
-    path_join(folder, path, "metadata");
-    return file_make_folders(folder, e);
+    char folder[LAKE_LOCATION_MAX + 16];
+    snprintf(folder, sizeof folder, "%s/data", t->location);
+    TRY(lake_make_folder(l, folder, e));
+    snprintf(folder, sizeof folder, "%s/metadata", t->location);
+    return lake_make_folder(l, folder, e);
 }
 
 /* Two programs may create it at once: who loses takes the other's. */
 static enum err_code create(struct lake *l, struct lake_table *t, struct err *e)
 {
-    int n = snprintf(t->location, sizeof t->location, "file://%s/" LAKE_NAMESPACE "/%s",
-                     l->warehouse, t->t->name);
+    int n = snprintf(t->location, sizeof t->location, "%s%s/" LAKE_NAMESPACE "/%s",
+                     l->objects ? "" : "file://", l->warehouse, t->t->name);
     if (n < 0 || (size_t)n >= sizeof t->location - 100)
         return ERR(e, ERR_CONFIG, "warehouse %s: the path is too long for an Iceberg catalog",
                    l->warehouse);
-    TRY(make_folders(t, e));
+    TRY(make_folders(l, t, e));
     TRY(lake_metadata_new(l, t, clock_wall_ns() / NS_PER_MS, &t->metadata, e));
-    char location[LAKE_LOCATION_MAX], uuid[LAKE_UUID_TEXT], path[PATH_LIMIT], folder[PATH_LIMIT];
+    char location[LAKE_LOCATION_MAX], uuid[LAKE_UUID_TEXT];
     lake_uuid(uuid);
     n = snprintf(location, sizeof location, "%s/metadata/00000-%s.metadata.json", t->location,
                  uuid);
     CHECK(n > 0 && (size_t)n < sizeof location);
     TRY(lake_write_file(l, location, buf_str(&t->metadata), e));
-    TRY(lake_path_of(str_of(t->location), path, e));
-    path_join(folder, path, "metadata");
-    TRY(file_sync_folder(folder, e));
+    TRY(lake_sync_folder(l, location, e));
+    TRY(lake_objects_flush(l, e));
     bool won;
     return lake_catalog_swap(l, t->t->name, NULL, location, &won, e);
 }
@@ -120,7 +118,13 @@ static enum err_code check_place(const struct lake *l, const struct lake_table *
                                  struct str location, struct err *e)
 {
     char path[PATH_LIMIT], expected[PATH_LIMIT];
-    TRY(lake_path_of(location, path, e));
+    if (lake_is_object(location) && l->objects) { /* s3:// and s3a:// are the same place */
+        struct str bucket, key;
+        CHECK(s3_split(location, &bucket, &key));
+        snprintf(path, sizeof path, "s3://%.*s/%.*s", STR_ARG(bucket), STR_ARG(key));
+    } else {
+        TRY(lake_path_of(location, path, e));
+    }
     int n =
         snprintf(expected, sizeof expected, "%s/" LAKE_NAMESPACE "/%s", l->warehouse, t->t->name);
     if (n > 0 && (size_t)n < sizeof expected && strcmp(path, expected) == 0) return ERR_OK;
@@ -155,7 +159,7 @@ enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e)
         if (at) TRY(check_place(l, t, (struct str){location.p, (size_t)(at - location.p)}, e));
     }
     TRY(code);
-    if (!l->o.read_only) TRY(make_folders(t, e));
+    if (!l->o.read_only) TRY(make_folders(l, t, e));
     t->hint_stale = true;
     if (!l->o.read_only) lake_table_hint(t);
     return ERR_OK;
@@ -202,6 +206,7 @@ void lake_table_done(struct lake_table *t)
  * commit behind after a crash, and is brought up to date by the next open. */
 void lake_table_hint(struct lake_table *t)
 {
+    if (lake_is_object(str_of(t->location))) return;
     char folder[PATH_LIMIT], path[PATH_LIMIT];
     const char *name = lake_base_name(t->metadata_location);
     struct str s = str_of(name);

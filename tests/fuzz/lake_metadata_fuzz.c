@@ -39,7 +39,7 @@ static void try_metadata(struct lake *l, struct lake_table *t, struct str json)
     buf_free(&made);
 }
 
-static void try_avro(struct lake_table *t, struct str bytes)
+static void try_avro(struct lake *l, struct lake_table *t, struct str bytes)
 {
     struct err e;
     char path[64];
@@ -50,10 +50,10 @@ static void try_avro(struct lake_table *t, struct str bytes)
     fclose(f);
     struct lake_manifest *items = NULL, m = {.path = path};
     size_t count = 0;
-    if (lake_list_read(str_of(path), &items, &count, &e) == ERR_OK)
+    if (lake_list_read(l, str_of(path), &items, &count, &e) == ERR_OK)
         for (size_t i = 0; i < count; i++) lake_manifest_free(&items[i]);
     free(items);
-    if (lake_manifest_read(&m, one_entry, t, &e) != ERR_OK) t->dirty = true;
+    if (lake_manifest_read(l, &m, one_entry, t, &e) != ERR_OK) t->dirty = true;
     remove(path);
 }
 
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&t->metadata, LAKE_JSON_LIMIT);
     struct str rest = {(const char *)data + 1, size - 1};
     if (data[0] % 2)
-        try_avro(t, rest);
+        try_avro(l, t, rest);
     else
         try_metadata(l, t, rest);
     lake_table_done(t);
