@@ -59,7 +59,7 @@ static struct piece next(struct str *rest)
         *rest = (struct str){rest->p + p.text.n, rest->n - p.text.n};
         return p;
     }
-    struct str after = *rest, text;
+    struct str after = *rest, text = {"", 0};
     bool whole;
     if (str_starts(*rest, "<!--"))
         p.kind = OTHER, whole = skip_past(&after, "-->", &text);

@@ -276,7 +276,8 @@ enum err_code s3_send(struct s3 *s, struct s3_request *q, struct http_reply *ret
             return e ? err_prefix(e, "S3: ") : code;
         }
         if (ret->sends > 1) q->lost = true;
-        s3_failure_of(ret, &f);
+        /* Only a completed upload may say 200 and mean an error; an object may well look like one. */
+        if (!s3_is_good(ret) || strcmp(q->method, "POST") == 0) s3_failure_of(ret, &f);
         if (s3_is_good(ret) && !f.code[0]) {
             str_copy(s->good_bucket, sizeof s->good_bucket, q->bucket);
             return ERR_OK;

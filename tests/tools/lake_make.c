@@ -1,6 +1,8 @@
 /* lake_make.c - makes (or goes on with) a lake for the tests that read it with other people's readers.
  *
  *   lake_make FOLDER COMMITS [EXPECTED]    catalog.db and lake/ in FOLDER
+ *   S3_ENDPOINT=http://... S3_WAREHOUSE=s3://bucket/prefix lake_make ...    catalog.db and mirror/ in FOLDER
+ *   LAKE_CHECK=1 reads every file again instead, LAKE_CLEAN=1 removes what is not needed any more.
  *
  * Trades and candles follow from their number alone, so that every run knows what was there before. EXPECTED gets what
  * the tables must hold as far as ticklake wrote it, a line a row:
@@ -129,9 +131,15 @@ static void expect(const struct maker *m, const char *path, int64_t commits)
 
 static void open_lake(struct maker *m, const char *folder)
 {
-    static char catalog[PATH_LIMIT], warehouse[PATH_LIMIT];
+    static char catalog[PATH_LIMIT], warehouse[PATH_LIMIT], mirror[PATH_LIMIT];
+    static struct s3_options s3;
+    const char *place = getenv("S3_WAREHOUSE"), *limit = getenv("MIRROR_BYTES");
+    int64_t mirror_bytes = 64 << 20;
     path_join(catalog, folder, "catalog.db");
     path_join(warehouse, folder, "lake");
+    path_join(mirror, folder, "mirror");
+    s3.endpoint = getenv("S3_ENDPOINT");
+    if (limit && str_to_i64(str_of(limit), &mirror_bytes) != ERR_OK) exit(64);
     m->series = series_new();
     m->pool = batch_pool_new(1, 10000, 16 << 20);
     for (int i = 0; i < SERIES; i++) {
@@ -141,7 +149,11 @@ static void open_lake(struct maker *m, const char *folder)
                                   str_of(name), STR("X"));
     }
     const struct lake_options o = {.catalog_path = catalog,
-                                   .warehouse = warehouse,
+                                   .warehouse = place ? place : warehouse,
+                                   .s3 = place ? &s3 : NULL,
+                                   .mirror = place ? mirror : NULL,
+                                   .mirror_bytes = mirror_bytes,
+                                   .read_only = getenv("LAKE_CHECK") != NULL,
                                    .series = m->series,
                                    .snapshots_keep = 10,
                                    .metadata_keep = 10,
@@ -153,23 +165,58 @@ static void open_lake(struct maker *m, const char *folder)
     must(m, lake_open(&o, &m->lake, &m->e));
 }
 
+static void tell(void *ctx, const char *path, const char *what)
+{
+    (void)ctx;
+    printf("problem %s: %s\n", path, what);
+}
+
+/* The proof of trades and every value of the rest. */
+static void check(struct maker *m)
+{
+    struct proof_set ours, foreign;
+    proof_set_init(&ours);
+    proof_set_init(&foreign);
+    must(m, lake_reread_proofs(m->lake, TABLE_TRADES, &ours, &foreign, tell, NULL, &m->e));
+    for (int id = 0; id < TABLE_MAX; id++)
+        must(m, lake_reread_values(m->lake, (enum table_id)id, tell, NULL, &m->e));
+    proof_set_free(&ours);
+    proof_set_free(&foreign);
+}
+
+static void commit_all(struct maker *m, int64_t commits)
+{
+    int64_t first = lake_position(m->lake) / TRADES, files;
+    struct lake_stats s;
+    for (int64_t i = first; i < first + commits; i++) {
+        push(m, i);
+        must(m, lake_commit(m->lake, (i + 1) * TRADES, clock_wall_ns(), &m->e));
+        if (lake_compact_due(m->lake))
+            must(m, lake_compact(m->lake, false, clock_wall_ns(), &files, NULL, NULL, &m->e));
+    }
+    /* An hour later every grace is over. */
+    if (getenv("LAKE_CLEAN")) must(m, lake_cleanup(m->lake, clock_wall_ns() + NS_PER_HOUR, &m->e));
+    lake_stats(m->lake, &s);
+    printf("%" PRId64 " commits, %" PRId64 " us each, %" PRId64 " files written, %" PRId64
+           " removed\n",
+           s.commits, s.commits ? s.commit_ns_total / s.commits / 1000 : 0, s.files_written,
+           s.files_removed);
+}
+
 int main(int argc, char **argv)
 {
     struct maker m = {0};
-    int64_t commits, files;
+    int64_t commits;
     if (argc < 3 || argc > 4 || str_to_i64(str_of(argv[2]), &commits) != ERR_OK) {
         fprintf(stderr, "usage: lake_make FOLDER COMMITS [EXPECTED]\n");
         return 64;
     }
     open_lake(&m, argv[1]);
-    int64_t first = lake_position(m.lake) / TRADES;
-    for (int64_t i = first; i < first + commits; i++) {
-        push(&m, i);
-        must(&m, lake_commit(m.lake, (i + 1) * TRADES, clock_wall_ns(), &m.e));
-        if (lake_compact_due(m.lake))
-            must(&m, lake_compact(m.lake, false, clock_wall_ns(), &files, NULL, NULL, &m.e));
-    }
-    if (argc == 4) expect(&m, argv[3], first + commits);
+    if (getenv("LAKE_CHECK"))
+        check(&m);
+    else
+        commit_all(&m, commits);
+    if (argc == 4) expect(&m, argv[3], lake_position(m.lake) / TRADES);
     lake_close(m.lake);
     batch_pool_free(m.pool);
     series_free(m.series);
