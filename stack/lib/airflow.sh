@@ -21,20 +21,18 @@ airflow_settings() {
     set -a
     # shellcheck source=stack/conf/airflow.env
     . "$STACK_SOURCE/conf/airflow.env"
-    AIRFLOW_HOME=$home
-    AIRFLOW__CORE__DAGS_FOLDER=$(airflow_dags)
-    AIRFLOW__CORE__EXECUTION_API_SERVER_URL=$base/execution/
-    AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=$home/passwords.json
-    AIRFLOW__CORE__FERNET_KEY=
-    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:$AIRFLOW_DATABASE_PASSWORD@$(postgres_address)/airflow
-    AIRFLOW__API__HOST=127.0.0.1
-    AIRFLOW__API__PORT=$(port AIRFLOW)
-    AIRFLOW__API__BASE_URL=$base
-    AIRFLOW__API__SECRET_KEY=$secret
-    AIRFLOW__API_AUTH__JWT_SECRET=$secret
-    PATH=$(dirname "${TICKLAKE:-$PROJECT/build/ticklake}"):$PATH
     eval "$(stack_env)"
     set +a
+    export AIRFLOW_HOME="$home" PATH
+    export AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN
+    AIRFLOW__CORE__DAGS_FOLDER=$(airflow_dags)
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:$AIRFLOW_DATABASE_PASSWORD@$(postgres_address)/airflow
+    export AIRFLOW__CORE__EXECUTION_API_SERVER_URL="$base/execution/"
+    export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE="$home/passwords.json"
+    export AIRFLOW__CORE__FERNET_KEY=
+    export AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT="${base##*:}" AIRFLOW__API__BASE_URL="$base"
+    export AIRFLOW__API__SECRET_KEY="$secret" AIRFLOW__API_AUTH__JWT_SECRET="$secret"
+    PATH=$(dirname "${TICKLAKE:-$PROJECT/build/ticklake}"):$PATH
 }
 
 airflow_prepare() {
@@ -44,7 +42,7 @@ airflow_prepare() {
     (umask 077 && echo "{\"admin\": \"$AIRFLOW_ADMIN_PASSWORD\", \"reader\": \"reader-password\"}" >"$STACK_DIR/airflow/passwords.json")
     [ ! -e "$marker" ] || return 0
     (airflow_settings && exec "$home/bin/airflow" db migrate) >"$STACK_DIR/log/airflow-migrate.log" 2>&1 9>&- ||
-        { tail -15 "$STACK_DIR/log/airflow-migrate.log" >&2; die $EX_UNAVAILABLE "airflow db migrate failed"; }
+        { tail -15 "$STACK_DIR/log/airflow-migrate.log" >&2; die "$EX_UNAVAILABLE" "airflow db migrate failed"; }
     touch "$marker"
 }
 

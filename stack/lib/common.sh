@@ -21,7 +21,7 @@ die() {
 }
 
 [[ $STACK_BASE =~ ^[0-9]+$ ]] && [ "$STACK_BASE" -ge 1024 ] && [ "$STACK_BASE" -le 64000 ] ||
-    die $EX_USAGE "TICKLAKE_STACK_PORT_BASE: expected a number of 1024 to 64000, got \"$STACK_BASE\""
+    die "$EX_USAGE" "TICKLAKE_STACK_PORT_BASE: expected a number of 1024 to 64000, got \"$STACK_BASE\""
 
 stack_folder() {
     local folder=.stack
@@ -40,7 +40,7 @@ port() {
 component() {
     local folder
     folder=$(component_folder "$1")
-    [ -e "$folder/done" ] || die $EX_UNAVAILABLE "$1 is not installed ($folder): run scripts/setup stack"
+    [ -e "$folder/done" ] || die "$EX_UNAVAILABLE" "$1 is not installed ($folder): run scripts/setup stack"
     echo "$folder"
 }
 
@@ -72,7 +72,8 @@ deadline_of() {
 # java_flags PROCESS HEAP ARCHIVE: small and quick to start. Serial collector and C1 halve the start; an archive of
 # loaded classes takes another quarter. The first process to run without one writes it when it is stopped in order.
 java_flags() {
-    local archive=$3-$(stat -L -c %Y "$(command -v java)").jsa
+    local archive
+    archive=$3-$(stat -L -c %Y "$(command -v java)").jsa
     echo "-Xms$2 -Xmx$2 -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
     if [ -e "$archive" ]; then
         echo "-XX:SharedArchiveFile=$archive"

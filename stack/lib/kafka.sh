@@ -49,7 +49,7 @@ kafka_prepare() {
             pids+=($!)
         fi
     done
-    for pid in "${pids[@]}"; do wait "$pid" || die $EX_UNAVAILABLE "the folders of Kafka cannot be formatted"; done
+    for pid in "${pids[@]}"; do wait "$pid" || die "$EX_UNAVAILABLE" "the folders of Kafka cannot be formatted"; done
 }
 
 kafka_spawn() {
@@ -66,13 +66,8 @@ kafka_ready() {
     grep -q -e "\[KafkaServer id=${1#kafka-}\] started" -e "Kafka Server started" "$(log_file "$1")" && answers "$(port KAFKA "${1#kafka-}")"
 }
 
-kafka_address() {
-    if [ $# -gt 0 ] && [ "$1" != kafka ]; then
-        echo "127.0.0.1:$(port KAFKA "${1#kafka-}")"
-    else
-        echo "127.0.0.1:$(port KAFKA 1),127.0.0.1:$(port KAFKA 2),127.0.0.1:$(port KAFKA 3)"
-    fi
-}
+kafka_address_of() { echo "127.0.0.1:$(port KAFKA "${1#kafka-}")"; }
+kafka_address() { echo "$(kafka_address_of 1),$(kafka_address_of 2),$(kafka_address_of 3)"; }
 kafka_version() { if kafka_is_kraft; then echo "$KAFKA_KRAFT_VERSION"; else echo "$KAFKA_VERSION"; fi; }
 
 kafka_env() {

@@ -29,12 +29,12 @@ postgres_psql() {
 
 postgres_prepare() {
     local home bin
-    bin=$(postgres_bin) || die $EX_UNAVAILABLE "PostgreSQL $POSTGRES_VERSION or newer is not installed: run scripts/setup stack"
+    bin=$(postgres_bin) || die "$EX_UNAVAILABLE" "PostgreSQL $POSTGRES_VERSION or newer is not installed: run scripts/setup stack"
     mkdir -p "$STACK_DIR"
     home=$(postgres_home)
     if [ ! -d "$home/socket" ]; then
         mkdir -p "$home"
-        [ -O "$home" ] || die $EX_UNAVAILABLE "$home belongs to somebody else: choose another TICKLAKE_STACK_DIR"
+        [ -O "$home" ] || die "$EX_UNAVAILABLE" "$home belongs to somebody else: choose another TICKLAKE_STACK_DIR"
         ! postgres_runs_as_other || chown postgres:postgres "$home"
         as_postgres mkdir -m 700 -p "$home/socket"
     fi
@@ -43,7 +43,7 @@ postgres_prepare() {
     if [ ! -e "$home/data/PG_VERSION" ]; then
         rm -rf "$home/data.new"
         (cd "$home" && as_postgres "$bin/initdb" -U postgres -D "$home/data.new" --auth=trust --locale=C.UTF-8 --encoding=UTF8 --no-sync) \
-            >"$STACK_DIR/log/initdb.log" 2>&1 || { tail -5 "$STACK_DIR/log/initdb.log" >&2; die $EX_UNAVAILABLE "initdb failed"; }
+            >"$STACK_DIR/log/initdb.log" 2>&1 || { tail -5 "$STACK_DIR/log/initdb.log" >&2; die "$EX_UNAVAILABLE" "initdb failed"; }
         mv "$home/data.new" "$home/data"
     fi
 }

@@ -2,11 +2,10 @@
 # A standalone Spark master and one worker, from the pip package of the test environment.
 
 spark_python() {
-    # Set by `scripts/setup env`.
-    local TICKLAKE_PYTHON TICKLAKE_BENCH_PYTHON TICKLAKE_JARS
-    eval "$("$PROJECT/scripts/setup" env)"
-    [ -x "$TICKLAKE_PYTHON" ] || die $EX_UNAVAILABLE "PySpark is not installed ($TICKLAKE_PYTHON): run scripts/setup test"
-    echo "$TICKLAKE_PYTHON"
+    local python
+    python=$(eval "$("$PROJECT/scripts/setup" env)" && echo "$TICKLAKE_PYTHON")
+    [ -x "$python" ] || die "$EX_UNAVAILABLE" "PySpark is not installed ($python): run scripts/setup test"
+    echo "$python"
 }
 
 spark_home() { echo "$(dirname "$(dirname "$1")")"/lib/python3*/site-packages/pyspark; }
@@ -76,7 +75,8 @@ spark_ready() {
     esac
 }
 
-spark_address() { if [ "${1:-}" = spark-worker ]; then echo "127.0.0.1:$(port SPARK_WORKER)"; else echo "127.0.0.1:$(port SPARK_MASTER)"; fi; }
+spark_address() { echo "127.0.0.1:$(port SPARK_MASTER)"; }
+spark_address_of() { if [ "$1" = spark-worker ]; then echo "127.0.0.1:$(port SPARK_WORKER)"; else spark_address; fi; }
 spark_version() { echo "$SPARK_VERSION"; }
 
 spark_env() {

@@ -12,12 +12,14 @@ state_of() {
     else echo half; fi
 }
 
+address_of() { if declare -F "$1_address_of" >/dev/null; then "$1_address_of" "$2"; else "$1_address"; fi; }
+
 # survey PART: one line: state, resident KiB, own KiB, then PROCESS=STATE=PID=ADDRESS of each
 survey() {
     local process state all=() members=() some=() memory whole=ready
     for process in $(processes_of "$1"); do
         state=$(state_of "$1" "$process")
-        all+=("$process=$state=$(pid_of "$process" || echo 0)=$("$1_address" "$process")")
+        all+=("$process=$state=$(pid_of "$process" || echo 0)=$(address_of "$1" "$process")")
         some+=("$state")
         mapfile -t -O ${#members[@]} members < <(family "$process")
     done
@@ -73,7 +75,7 @@ stack_status() {
     case ${1:-} in
     '') ;;
     --json) json=1 ;;
-    *) die $EX_USAGE "no option \"$1\": expected --json" ;;
+    *) die "$EX_USAGE" "no option \"$1\": expected --json" ;;
     esac
     for part in "${PARTS[@]}"; do found[$part]=$(survey "$part"); done
     if [ -n "$json" ]; then print_json; else print_table; fi

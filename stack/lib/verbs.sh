@@ -8,10 +8,10 @@
 lock() {
     mkdir -p "$STACK_DIR/run" "$STACK_DIR/log"
     exec 9>"$STACK_DIR/lock"
-    flock -w 600 9 || die $EX_UNAVAILABLE "$STACK_DIR is in use for ten minutes: is another stack/up waiting?"
+    flock -w 600 9 || die "$EX_UNAVAILABLE" "$STACK_DIR is in use for ten minutes: is another stack/up waiting?"
 }
 
-check_part() { part_is_known "$1" || die $EX_USAGE "no part \"$1\": expected ${PARTS[*]}"; }
+check_part() { part_is_known "$1" || die "$EX_USAGE" "no part \"$1\": expected ${PARTS[*]}"; }
 
 # order PART...: those and what they need, in the order of starting
 order() {
@@ -39,7 +39,7 @@ chosen() {
     read -ra all <<<"$(processes_of "$1")"
     if [ -z "$n" ]; then printf '%s\n' "${all[@]}"; return; fi
     case " ${all[*]} " in *" $1-$n "*) echo "$1-$n"; return ;; esac
-    [[ $n =~ ^[1-9]$ ]] && [ "$n" -le ${#all[@]} ] || die $EX_USAGE "$1 has no \"$n\": expected 1 to ${#all[@]}"
+    [[ $n =~ ^[1-9]$ ]] && [ "$n" -le ${#all[@]} ] || die "$EX_USAGE" "$1 has no \"$n\": expected 1 to ${#all[@]}"
     echo "${all[n - 1]}"
 }
 
@@ -59,7 +59,7 @@ launch() {
 show_failure() {
     say "$1: $2; the end of $(log_file "$1"):"
     tail -25 "$(log_file "$1")" >&2
-    exit $EX_UNAVAILABLE
+    exit "$EX_UNAVAILABLE"
 }
 
 # await PART PROCESS...: until they are ready, but not past the part's deadline
@@ -92,7 +92,7 @@ choose_mode() {
     now=$(kafka_mode)
     for process in $(processes_of kafka); do
         pid_of "$process" >/dev/null || continue
-        [ -z "$1" ] || [ "$1" = "$now" ] || die $EX_USAGE "kafka runs in mode $now: stack/down kafka first"
+        [ -z "$1" ] || [ "$1" = "$now" ] || die "$EX_USAGE" "kafka runs in mode $now: stack/down kafka first"
         return 0
     done
     echo "${1:-zookeeper}" >"$STACK_DIR/kafka.mode"
@@ -103,7 +103,7 @@ stack_up() {
     while [ $# -gt 0 ]; do
         case $1 in
         --kraft) mode=kraft ;;
-        -*) die $EX_USAGE "no option \"$1\": expected --kraft" ;;
+        -*) die "$EX_USAGE" "no option \"$1\": expected --kraft" ;;
         *) check_part "$1"; wanted+=("$1") ;;
         esac
         shift
@@ -158,29 +158,32 @@ halt_part() { if [ "$1" = kafka ]; then halt_kafka; else halt $(processes_of "$1
 
 # Data stay, unless --remove is given.
 stack_down() {
-    local remove='' wanted=() part i pids=()
+    local remove='' wanted='' part i pids=() parts=()
     while [ $# -gt 0 ]; do
         case $1 in
         --remove) remove=1 ;;
-        -*) die $EX_USAGE "no option \"$1\": expected --remove" ;;
-        *) check_part "$1"; wanted+=("$1") ;;
+        -*) die "$EX_USAGE" "no option \"$1\": expected --remove" ;;
+        *) check_part "$1"; wanted+=" $1" ;;
         esac
         shift
     done
     [ -d "$STACK_DIR" ] || return 0
     lock
-    [ ${#wanted[@]} -gt 0 ] || wanted=("${PARTS[@]}")
-    for part in "${wanted[@]}"; do
+    # Of ZooKeeper and brokers each remembers the other's cluster: one without the other is none.
+    case $remove:$wanted in 1:*kafka* | 1:*zookeeper*) wanted+=" kafka zookeeper" ;; esac
+    for part in "${PARTS[@]}"; do
+        case ${wanted:-$part} in *"$part"*) parts+=("$part") ;; esac
+    done
+    for part in "${parts[@]}"; do
         case $part in postgres | zookeeper) ;; *) halt_part "$part" & pids+=($!) ;; esac
     done
     for i in "${pids[@]}"; do wait "$i"; done
-    for part in "${wanted[@]}"; do
+    for part in "${parts[@]}"; do
         case $part in postgres | zookeeper) halt_part "$part" ;; esac
     done
-    if [ -n "$remove" ]; then
-        for part in "${wanted[@]}"; do remove_data "$part"; done
-        [ ${#wanted[@]} -lt ${#PARTS[@]} ] || rm -rf "$STACK_DIR"
-    fi
+    [ -n "$remove" ] || return 0
+    for part in "${parts[@]}"; do remove_data "$part"; done
+    [ -n "$wanted" ] || rm -rf "$STACK_DIR"
 }
 
 remove_data() {
@@ -216,7 +219,7 @@ stack_kill() {
     for process in $processes; do
         mapfile -t members < <(family "$process")
         send KILL "${members[@]}"
-        gone 10 "${members[@]}" || die $EX_UNAVAILABLE "$process does not die: ${members[*]}"
+        gone 10 "${members[@]}" || die "$EX_UNAVAILABLE" "$process does not die: ${members[*]}"
     done
 }
 
@@ -227,7 +230,7 @@ signal_all() {
     processes=$(chosen "$@") || exit
     for process in $processes; do
         mapfile -t members < <(family "$process")
-        [ ${#members[@]} -gt 0 ] || die $EX_UNAVAILABLE "$process does not run"
+        [ ${#members[@]} -gt 0 ] || die "$EX_UNAVAILABLE" "$process does not run"
         send "$signal" "${members[@]}"
     done
 }
@@ -239,7 +242,7 @@ stack_logs() {
     for process in "$@"; do
         case $process in -f) follow=-F ;; *) names+=("$process") ;; esac
     done
-    [ ${#names[@]} -gt 0 ] || die $EX_USAGE "usage: stack/logs PART [N] [-f]"
+    [ ${#names[@]} -gt 0 ] || die "$EX_USAGE" "usage: stack/logs PART [N] [-f]"
     processes=$(chosen "${names[@]}") || exit
     for process in $processes; do files+=("$(log_file "$process")"); done
     exec tail -n 200 $follow -- "${files[@]}"
@@ -250,11 +253,12 @@ give() { printf 'export %s=%q\n' "$1" "$2"; }
 # --glue: the Glue API as the registry, instead of the Confluent one
 stack_env() {
     local part
+    # shellcheck disable=SC2034 # registry.sh and glue.sh look at it
     STACK_REGISTRY=confluent
     case ${1:-} in
     '') ;;
     --glue) STACK_REGISTRY=glue ;;
-    *) die $EX_USAGE "no option \"$1\": expected --glue" ;;
+    *) die "$EX_USAGE" "no option \"$1\": expected --glue" ;;
     esac
     give TICKLAKE_STACK_DIR "$STACK_DIR"
     give TICKLAKE_STACK_PORT_BASE "$STACK_BASE"

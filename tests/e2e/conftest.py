@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import derived
+import stack_tools
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get('TICKLAKE', ROOT / 'build' / 'ticklake'))
@@ -143,3 +144,10 @@ def worse(recordings, tmp_path_factory):
     """A real recording with gaps, late trades, duplicates, swaps and spoilt frames, and what must come of it."""
     path = tmp_path_factory.mktemp('worse') / 'btcusdt_worse.gz'
     return derived.derive(recordings / 'hftbacktest/binance-spot/btcusdt_20240808.gz', path, seed=1)
+
+
+@pytest.fixture(scope='session')
+def stack():
+    """The servers of stack/, each started when a test first asks for it: stack.up('kafka')."""
+    with stack_tools.Stack.existing() or stack_tools.Stack() as made:
+        yield made
