@@ -155,6 +155,8 @@ enum err_code bus_scan(const struct bus_options *o,
                        struct bus_offsets *ret_oldest,
                        struct bus_offsets *ret_ends, /* [BUS_PARTITIONS_MAX] each */
                        void *ctx, struct err *e) MUST_USE;
+/* Newest position that a reader can see; for looking, within 30 s. (A transaction that a killed publisher left open may hide a
+ * newer one of another publisher.) */
 enum err_code bus_position_read(const struct bus_options *o, const char *name,
                                 struct bus_position *ret, struct err *e) MUST_USE;
 

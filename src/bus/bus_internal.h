@@ -111,9 +111,10 @@ void bus_position_write(const struct bus_position_record *r, struct buf *out);
 /* ERR_CORRUPT says what is wrong; ERR_VERSION where a newer version wrote it. */
 enum err_code bus_position_parse(struct str value, struct bus_position_record *ret,
                                  struct err *e) MUST_USE;
-/* Newest committed record of "publisher/NAME"; number 0 and no clock where there is none. Waits up to limit_ms (0: for ever)
- * while brokers are gone, or while an open transaction of somebody else hides the end of the topic. */
-enum err_code bus_position_fetch(const struct bus_options *o, const char *name, int32_t limit_ms,
+/* Newest committed record of "publisher/NAME"; number 0 and no clock where there is none. Waits while brokers are gone, and
+ * while an open transaction of somebody else hides the end of the topic: an older record would double events. For one who has
+ * just taken the name over (whose own open transaction would be waited for, too). */
+enum err_code bus_position_fetch(const struct bus_options *o, const char *name,
                                  struct bus_position_record *ret, struct err *e) MUST_USE;
 /* Ends of n partitions of a topic, uncommitted records included (control records too); -1 where nobody answered. */
 enum err_code bus_ends(struct bus_client *c, const char *topic, int32_t n, int64_t *ret,

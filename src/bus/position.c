@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <yyjson.h>
 
+enum { REACH_MS = 30000 };
+#define LOOK_NS (30 * NS_PER_S)
+
 /* --- the record's text --- */
 
 static void write_ends(struct buf *out, const char *name, const int64_t *ends, int32_t n)
@@ -165,7 +168,7 @@ enum err_code bus_ends(struct bus_client *c, const char *topic, int32_t n, int64
 struct position_reader {
     struct bus_client client;
     const char *topic, *key;
-    int64_t end, deadline_ns; /* deadline 0: none */
+    int64_t end, deadline_ns; /* deadline 0: none; end 0: as far as read_committed sees */
     int64_t at;
     struct bus_position_record *ret;
 };
@@ -192,7 +195,7 @@ static enum err_code take_message(struct position_reader *r, const rd_kafka_mess
         /* The end that read_committed sees is short of the topic's while a transaction is open: the newest position may stand
          * behind it, committed, and taking an older one would double records. */
         if (m->offset > r->at) r->at = m->offset;
-        *ret_done = r->at >= r->end;
+        *ret_done = r->at >= r->end; /* always so without an end */
         return ERR_OK;
     }
     enum err_code ours = bus_error_code(m->err);
@@ -218,9 +221,9 @@ static enum err_code read_to_end(struct position_reader *r, rd_kafka_topic_t *rk
         before = r->at;
         if (!done && r->deadline_ns && clock_mono_ns() > r->deadline_ns)
             return ERR(e, ERR_TIMEOUT,
-                       "topic %s: read up to offset %" PRId64 " of %" PRId64 " in time; is another "
-                       "publisher's transaction open, or are brokers gone?",
-                       r->topic, r->at, r->end);
+                       "topic %s: read up to offset %" PRId64
+                       ", and not to its end, in time; are Kafka brokers gone?",
+                       r->topic, r->at);
     }
     return ERR_OK;
 }
@@ -237,14 +240,14 @@ static enum err_code end_of_positions(const struct bus_options *o, const char *t
     };
     struct bus_client c;
     TRY(bus_client_open(o, &setup, &c, e));
-    enum err_code code = bus_client_reach(&c, 30000, e);
+    enum err_code code = bus_client_reach(&c, REACH_MS, e);
     if (code == ERR_OK) code = bus_ends(&c, topic, 1, ret, e);
     bus_client_close(&c);
     return code;
 }
 
-enum err_code bus_position_fetch(const struct bus_options *o, const char *name, int32_t limit_ms,
-                                 struct bus_position_record *ret, struct err *e)
+static enum err_code fetch(const struct bus_options *o, const char *name, struct position_reader *r,
+                           struct err *e)
 {
     static const char *const settings[][2] = {
         {"isolation.level", "read_committed"},
@@ -257,34 +260,44 @@ enum err_code bus_position_fetch(const struct bus_options *o, const char *name, 
         .settings = settings,
         .setting_count = sizeof settings / sizeof settings[0],
     };
-    char topic[BUS_NAME_MAX], key[BUS_NAME_MAX];
+    char topic[BUS_NAME_MAX], key[BUS_NAME_MAX + sizeof BUS_PUBLISHER_PREFIX];
     bus_positions_name(o, topic);
     snprintf(key, sizeof key, BUS_PUBLISHER_PREFIX "%s", name);
-    *ret = (struct bus_position_record){.position.clock_ns = TIME_ABSENT};
-    struct position_reader r = {.topic = topic, .key = key, .ret = ret};
-    TRY(end_of_positions(o, topic, &r.end, e));
-    if (r.end == 0) return ERR_OK;
-    if (limit_ms) r.deadline_ns = clock_mono_ns() + limit_ms * NS_PER_MS;
-    TRY(bus_client_open(o, &setup, &r.client, e));
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(r.client.rk, topic, NULL);
+    r->topic = topic;
+    r->key = key;
+    *r->ret = (struct bus_position_record){.position.clock_ns = TIME_ABSENT};
+    TRY(bus_client_open(o, &setup, &r->client, e));
+    enum err_code code = bus_client_reach(&r->client, REACH_MS, e);
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(r->client.rk, topic, NULL);
     CHECK(rkt != NULL);
-    enum err_code code = ERR_OK;
-    if (rd_kafka_consume_start(rkt, 0, RD_KAFKA_OFFSET_BEGINNING) != 0)
-        code = bus_error(&r.client, rd_kafka_last_error(), topic, e);
-    else {
-        code = read_to_end(&r, rkt, e);
+    if (code == ERR_OK && rd_kafka_consume_start(rkt, 0, RD_KAFKA_OFFSET_BEGINNING) != 0)
+        code = bus_error(&r->client, rd_kafka_last_error(), topic, e);
+    else if (code == ERR_OK) {
+        code = read_to_end(r, rkt, e);
         rd_kafka_consume_stop(rkt, 0);
     }
     rd_kafka_topic_destroy(rkt);
-    bus_client_close(&r.client);
+    bus_client_close(&r->client);
     return code;
+}
+
+enum err_code bus_position_fetch(const struct bus_options *o, const char *name,
+                                 struct bus_position_record *ret, struct err *e)
+{
+    char topic[BUS_NAME_MAX];
+    struct position_reader r = {.ret = ret};
+    *ret = (struct bus_position_record){.position.clock_ns = TIME_ABSENT};
+    bus_positions_name(o, topic);
+    TRY(end_of_positions(o, topic, &r.end, e));
+    return r.end ? fetch(o, name, &r, e) : ERR_OK;
 }
 
 enum err_code bus_position_read(const struct bus_options *o, const char *name,
                                 struct bus_position *ret, struct err *e)
 {
-    struct bus_position_record r;
-    TRY(bus_position_fetch(o, name, 30000, &r, e));
-    *ret = r.position;
+    struct bus_position_record record;
+    struct position_reader r = {.ret = &record, .deadline_ns = clock_mono_ns() + LOOK_NS};
+    TRY(fetch(o, name, &r, e));
+    *ret = record.position;
     return ERR_OK;
 }

@@ -203,15 +203,18 @@ static enum err_code check_layouts(struct bus_client *c, const struct topic_wish
     return ERR_OK;
 }
 
-static enum err_code await_topics(struct bus_client *c, const struct topic_wish *wishes,
-                                  struct err *e)
+/* Those absent are made again and again: one that is just being deleted is still there for the broker that is asked to make
+ * it, and gone a moment later. */
+static enum err_code make_all(struct bus_client *c, const struct topic_wish *wishes, bool create,
+                              struct err *e)
 {
     const int64_t end_ns = clock_mono_ns() + LEADERS_MS * NS_PER_MS;
     for (;;) {
         const struct rd_kafka_metadata *m;
         bool ready = false;
         TRY(metadata(c, &m, e));
-        enum err_code code = check_layouts(c, wishes, m, &ready, e);
+        enum err_code code = make_absent(c, wishes, m, create, e);
+        if (code == ERR_OK) code = check_layouts(c, wishes, m, &ready, e);
         rd_kafka_metadata_destroy(m);
         if (code != ERR_OK || ready) return code;
         if (clock_mono_ns() > end_ns)
@@ -226,14 +229,9 @@ static enum err_code await_topics(struct bus_client *c, const struct topic_wish 
 static enum err_code prepare_topics(struct bus_client *c, bool create, struct err *e)
 {
     struct topic_wish wishes[TOPICS_ALL];
-    const struct rd_kafka_metadata *m;
     bus_topic_wishes(&c->options, wishes);
     TRY(bus_client_reach(c, REACH_MS, e));
-    TRY(metadata(c, &m, e));
-    enum err_code code = make_absent(c, wishes, m, create, e);
-    rd_kafka_metadata_destroy(m);
-    TRY(code);
-    TRY(await_topics(c, wishes, e));
+    TRY(make_all(c, wishes, create, e));
     return bus_topics_check(c, wishes, e);
 }
 

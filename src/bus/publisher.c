@@ -198,7 +198,7 @@ static enum err_code check_ends(struct bus_publisher *p, const struct bus_positi
 static enum err_code take_position(struct bus_publisher *p, struct bus_position *ret, struct err *e)
 {
     struct bus_position_record r;
-    TRY(bus_position_fetch(&p->options, p->name, 0, &r, e));
+    TRY(bus_position_fetch(&p->options, p->name, &r, e));
     if (r.number > 0 && r.partitions != p->options.partitions)
         return ERR(
             e, ERR_CONFIG,

@@ -203,7 +203,7 @@ static enum err_code was_committed(struct bus_publisher *p, bool attempted, bool
                                    struct err *e)
 {
     struct bus_position_record r;
-    TRY(bus_position_fetch(&p->options, p->name, 0, &r, e));
+    TRY(bus_position_fetch(&p->options, p->name, &r, e));
     *ret = attempted && r.number == p->number + 1;
     if (*ret || r.number == p->number) return ERR_OK;
     p->fenced = true;

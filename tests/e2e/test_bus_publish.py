@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import shlex
 import subprocess
 import time
 import urllib.request
@@ -45,9 +46,9 @@ class Stack:
             if 'not installed' in up.stderr:
                 pytest.skip(up.stderr.strip())
         assert up.returncode == 0, up.stderr
-        given = dict(line.removeprefix('export ').split('=', 1) for line in self.run('env').stdout.splitlines() if '=' in line)
-        self.brokers = given['TICKLAKE_STACK_KAFKA'].strip('\'"')
-        self.registry = given['TICKLAKE_STACK_REGISTRY_URL'].strip('\'"')
+        given = dict(word.split('=', 1) for word in shlex.split(self.run('env').stdout) if '=' in word)
+        self.brokers = given['TICKLAKE_STACK_KAFKA']
+        self.registry = given['TICKLAKE_STACK_REGISTRY_URL']
 
     def run(self, verb, *args, check=True):
         done = subprocess.run([ROOT / 'stack' / verb, *args], env=self.env, capture_output=True, text=True, timeout=400)
