@@ -1,0 +1,178 @@
+/* The member of the group: who owns which partition number. */
+#include "bus/consumer_internal.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+
+static void keep_failure(struct bus_consumer *c, enum err_code code, const struct err *why)
+{
+    if (c->failure != ERR_OK || code == ERR_OK) return;
+    c->failure = code;
+    c->failure_text = *why;
+}
+
+static void keep_error(struct bus_consumer *c, rd_kafka_error_t *error, const char *what)
+{
+    struct err why;
+    if (!error) return;
+    enum err_code code = bus_error(&c->member, rd_kafka_error_code(error), what, &why);
+    rd_kafka_error_destroy(error);
+    keep_failure(c, code, &why);
+}
+
+/* --- rebalances --- */
+
+static bool ours(const struct bus_consumer *c, const rd_kafka_topic_partition_t *p)
+{
+    return strcmp(p->topic, c->reader.names[BUS_TRADES]) == 0 && p->partition >= 0 &&
+           p->partition < c->options.bus->partitions;
+}
+
+static void gain(struct bus_consumer *c, rd_kafka_topic_partition_list_t *list)
+{
+    /* An offset that needs no look at committed ones. It is never read from: the partitions are paused. */
+    for (int i = 0; i < list->cnt; i++) list->elems[i].offset = RD_KAFKA_OFFSET_END;
+    keep_error(c, rd_kafka_incremental_assign(c->member.rk, list), "taking over partitions");
+    rd_kafka_pause_partitions(c->member.rk, list);
+    for (int i = 0; i < list->cnt; i++) {
+        struct owned *o = &c->owned[list->elems[i].partition];
+        if (ours(c, &list->elems[i]) && o->state == OWNED_NO) o->state = OWNED_ASKING;
+    }
+}
+
+static void lose(struct bus_consumer *c, rd_kafka_topic_partition_list_t *list, bool lost)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        int32_t p = list->elems[i].partition;
+        struct err why;
+        if (!ours(c, &list->elems[i]) || c->owned[p].state == OWNED_NO) continue;
+        bool reading = c->owned[p].state == OWNED_READING;
+        owned_drop(c, p);
+        if (reading) keep_failure(c, c->options.losing(c->options.ctx, p, lost, &why), &why);
+    }
+}
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct bus_consumer *c = ((struct bus_client *)opaque)->owner;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        gain(c, list);
+    } else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
+        lose(c, list, rd_kafka_assignment_lost(rk));
+        keep_error(c, rd_kafka_incremental_unassign(rk, list), "giving partitions back");
+    } else {
+        LOG(WARN, "bus", "the group could not agree; all partitions are given up",
+            LOG_STR("error", rd_kafka_err2str(code)));
+        rd_kafka_topic_partition_list_t *all = NULL;
+        if (rd_kafka_assignment(rk, &all) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            lose(c, all, true);
+            rd_kafka_topic_partition_list_destroy(all);
+        }
+        rd_kafka_assign(rk, NULL);
+    }
+}
+
+/* --- the client --- */
+
+static void set_callbacks(rd_kafka_conf_t *conf)
+{
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+}
+
+static void on_member_event(rd_kafka_t *rk, void *opaque)
+{
+    (void)rk;
+    reader_wake(opaque);
+}
+
+static enum err_code subscribe(struct bus_consumer *c, struct err *e)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, c->reader.names[BUS_TRADES], RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(c->member.rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code ? bus_error(&c->member, code, "joining the consumer group", e) : ERR_OK;
+}
+
+enum err_code member_open(struct bus_consumer *c, struct err *e)
+{
+    const char *const settings[][2] = {
+        {"group.id", c->options.group},
+        {"client.id", c->options.client ? c->options.client : "ticklake-worker"},
+        {"partition.assignment.strategy", "cooperative-sticky"},
+        {"isolation.level", "read_committed"},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"session.timeout.ms", "10000"},
+        {"heartbeat.interval.ms", "2000"},
+        {"queued.max.messages.kbytes", "1024"}, /* nothing is fetched */
+    };
+    const struct bus_client_setup setup = {
+        .kind = BUS_CLIENT_CONSUMER,
+        .role = "worker",
+        .owner = c,
+        .settings = settings,
+        .setting_count = sizeof settings / sizeof settings[0],
+        .prepare = set_callbacks,
+    };
+    TRY(bus_client_open(c->options.bus, &setup, &c->member, e));
+    rd_kafka_poll_set_consumer(c->member.rk);
+    c->member_queue = rd_kafka_queue_get_consumer(c->member.rk);
+    rd_kafka_queue_cb_event_enable(c->member_queue, on_member_event, &c->reader);
+    return subscribe(c, e);
+}
+
+void member_close(struct bus_consumer *c)
+{
+    if (!c->member.rk) return;
+    if (c->member_queue) {
+        rd_kafka_queue_cb_event_enable(c->member_queue, NULL, NULL);
+        rd_kafka_queue_destroy(c->member_queue);
+    }
+    rd_kafka_consumer_close(c->member.rk); /* leaves the group; calls on_rebalance */
+    bus_client_close(&c->member);
+}
+
+/* What no waiting will cure. Other errors are information: the member goes on trying. */
+static enum err_code look_at_error(struct bus_consumer *c, rd_kafka_resp_err_t code, struct err *e)
+{
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        char text[256];
+        code = rd_kafka_fatal_error(c->member.rk, text, sizeof text);
+        return bus_error(&c->member, code, "member of the consumer group", e);
+    }
+    if (bus_error_code(code) == ERR_REFUSED)
+        return bus_error(&c->member, code, "member of the consumer group", e);
+    return ERR_OK;
+}
+
+enum err_code member_poll(struct bus_consumer *c, struct err *e)
+{
+    rd_kafka_message_t *m;
+    enum err_code code = ERR_OK;
+    while (code == ERR_OK && (m = rd_kafka_consumer_poll(c->member.rk, 0))) {
+        if (m->err) code = look_at_error(c, m->err, e);
+        rd_kafka_message_destroy(m);
+    }
+    TRY(code);
+    if (c->failure == ERR_OK) return ERR_OK;
+    code = c->failure;
+    c->failure = ERR_OK;
+    if (e) *e = c->failure_text;
+    return code;
+}
+
+/* --- for the tools that show lag --- */
+
+void bus_consumer_note(struct bus_consumer *c, int32_t partition, const struct bus_offsets *next)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(BUS_TOPICS);
+    for (int t = 0; t < BUS_TOPICS; t++) {
+        if (next->next[t] <= 0) continue;
+        rd_kafka_topic_partition_list_add(list, c->reader.names[t], partition)->offset =
+            next->next[t];
+    }
+    if (list->cnt) (void)rd_kafka_commit(c->member.rk, list, 1);
+    rd_kafka_topic_partition_list_destroy(list);
+}
