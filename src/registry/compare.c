@@ -123,6 +123,10 @@ static void compare_records(struct comparing *c, const struct schema_type *ours,
                             const struct schema_type *theirs)
 {
     size_t place = 0, behind = 0;
+    /* Where a field leads back to the record itself, its differences are told already. */
+    c->pairs[0][0] = ours;
+    c->pairs[0][1] = theirs;
+    c->pair_count = 1;
     for (size_t i = 0; i < ours->count; i++) {
         const struct schema_field *other = field_of(theirs, ours->fields[i].name, &place);
         /* Moved: it stands before one that it stood behind. */

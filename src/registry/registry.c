@@ -261,7 +261,7 @@ static enum err_code judge_all(struct registry *r, struct str subject, struct st
     return ERR_OK;
 }
 
-/* ERR_OK with *ret_found: it is registered already; else whether the subject exists and takes it. */
+/* ERR_OK with *ret_found: it is registered already, as *ret; else whether the subject exists and would take it. */
 static enum err_code look(struct registry *r, struct str subject, struct str schema,
                           struct registry_id *ret, bool *ret_found, bool *ret_exists, struct err *e)
 {
@@ -274,6 +274,14 @@ static enum err_code look(struct registry *r, struct str subject, struct str sch
     if (code == ERR_NOT_FOUND) return ERR_OK;
     TRY(code);
     *ret_exists = true;
+    /* The same but for words or white space, which Glue takes for another schema: no new version of that. */
+    size_t differences;
+    if (registry_compare(schema, buf_str(&r->latest), NULL, NULL, &differences, NULL) == ERR_OK &&
+        differences == 0) {
+        *ret = newest.id;
+        *ret_found = true;
+        return ERR_OK;
+    }
     TRY(judge_all(r, subject, schema, &newest, e));
     return r->ops->check(r, subject, schema, e);
 }

@@ -1,5 +1,5 @@
 /* What the Python tests drive of registry/ and the codec of bus/. The registry is told by the environment, so that no secret stands
- * in a process list: KIND (confluent, glue) URL NAME USER PASSWORD TOKEN RULE, each with REGISTRY_ in front; AWS_* as ever.
+ * in a process list: KIND (confluent, glue) URL NAME USER PASSWORD TOKEN RULE TIMEOUT_MS, each with REGISTRY_ in front; AWS_* as ever.
  *
  *   files DIR              writes schemas/market.*.avsc
  *   resolve                lines of [reader, writer] as JSON -> "ok" or why not, a line each
@@ -46,7 +46,9 @@ static struct registry *connect(void)
         .password = env("REGISTRY_PASSWORD"),
         .token = env("REGISTRY_TOKEN"),
         .compatibility = env("REGISTRY_RULE"),
-        .timeout_ms = 5000,
+        .timeout_ms = env("REGISTRY_TIMEOUT_MS")
+                          ? (int32_t)strtol(env("REGISTRY_TIMEOUT_MS"), NULL, 10)
+                          : 5000,
     };
     return registry_new(&o);
 }

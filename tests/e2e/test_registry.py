@@ -1,0 +1,599 @@
+"""Schemas and records between us and other people: fastavro's resolution, confluent-kafka's clients on a real registry, AWS's Java
+library on the Glue API with signatures verified, and servers that answer badly."""
+import contextlib
+import copy
+import datetime
+import decimal
+import http.server
+import io
+import json
+import os
+import pathlib
+import random
+import subprocess
+import threading
+import uuid
+
+import pytest
+
+import stack_tools
+
+fastavro = pytest.importorskip('fastavro')
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get('TICKLAKE', ROOT / 'build' / 'ticklake'))
+TOOL = BINARY.parent / 'tests' / 'tools' / 'registry_tool'
+TABLES = ('trades', 'quotes', 'gaps', 'dead_letters', 'venue_candles', 'instruments')
+PAIRS = 4000
+
+
+def tool(*args, input='', check=0, env=None):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(('REGISTRY_', 'AWS_'))}
+    done = subprocess.run([str(TOOL), *args], input=input, capture_output=True, text=True, timeout=120,
+                          env={**clean, **(env or {})})
+    assert check is None or done.returncode == check, f'{args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}'
+    return done
+
+
+def ours(table):
+    return json.loads((ROOT / f'schemas/market.{table}.avsc').read_text())
+
+
+def ours_compact(table):
+    """As bus_schema() has it: without the words."""
+    schema = ours(table)
+    for field in schema['fields']:
+        field.pop('doc', None)
+    return json.dumps(schema, separators=(',', ':'))
+
+
+def changed(table, **changes):
+    """Our schema with the type of some fields changed; None removes one; a new name adds one (type, or (type, default))."""
+    schema = json.loads(ours_compact(table))
+    for name, change in changes.items():
+        field = next((f for f in schema['fields'] if f['name'] == name), None)
+        if change is None:
+            schema['fields'].remove(field)
+        elif field:
+            field['type'] = change
+        else:
+            field = {'name': name, 'type': change[0], 'default': change[1]} if isinstance(change, tuple) else {'name': name, 'type': change}
+            schema['fields'].append(field)
+    return json.dumps(schema, separators=(',', ':'))
+
+
+# ---- resolution against fastavro's, over random pairs ----
+
+PRIMITIVES = ('null', 'boolean', 'int', 'long', 'float', 'double', 'bytes', 'string')
+
+
+class Schemas:
+    """Random schemas, and readers that differ from their writer in random ways."""
+
+    def __init__(self, seed):
+        self.random, self.count = random.Random(seed), 0
+
+    def name(self, kind):
+        self.count += 1
+        return f'{kind}{self.count}'
+
+    def any(self, depth=0):
+        r = self.random
+        kind = r.choice(PRIMITIVES + ('record', 'enum', 'fixed', 'array', 'map', 'union') * 2 if depth < 3 else PRIMITIVES)
+        if kind == 'record':
+            return {'type': 'record', 'name': self.name('R'), 'fields': [self.field(i, depth) for i in range(r.randrange(1, 4))]}
+        if kind == 'enum':
+            return {'type': 'enum', 'name': self.name('E'), 'symbols': r.sample('ABCDEF', r.randrange(1, 5))}
+        if kind == 'fixed':
+            return {'type': 'fixed', 'name': self.name('F'), 'size': r.randrange(1, 4)}
+        if kind == 'array':
+            return {'type': 'array', 'items': self.any(depth + 1)}
+        if kind == 'map':
+            return {'type': 'map', 'values': self.any(depth + 1)}
+        if kind == 'union':
+            return self.union(depth)
+        return kind
+
+    def union(self, depth):
+        out, kinds = [], set()
+        for _ in range(self.random.randrange(1, 4)):
+            branch = self.any(depth + 1)
+            kind = branch if isinstance(branch, str) else branch['type'] if isinstance(branch, dict) else 'union'
+            if kind != 'union' and kind not in kinds:
+                kinds.add(kind)
+                out.append(branch)
+        return out or ['null']
+
+    def field(self, i, depth):
+        return {'name': f'f{i}', 'type': self.any(depth + 1)}
+
+    def default(self, schema):
+        """A default of a reader's new field."""
+        kind = schema[0] if isinstance(schema, list) else schema
+        kind = kind['type'] if isinstance(kind, dict) else kind
+        values = {'null': None, 'boolean': True, 'int': 1, 'long': 2, 'float': 1.5, 'double': 2.5, 'bytes': 'b', 'string': 's',
+                  'array': [], 'map': {}}
+        return (True, values[kind]) if kind in values else (False, None)
+
+    def reader(self, schema, depth=0):
+        """A copy, changed here and there."""
+        r = self.random
+        if isinstance(schema, list):
+            out = [self.reader(branch, depth + 1) for branch in schema]
+            if r.random() < 0.2 and len(out) > 1:
+                out.pop(r.randrange(len(out)))
+            if r.random() < 0.1 and len(out) == 1:
+                return out[0]
+            if r.random() < 0.2:
+                r.shuffle(out)
+            return self.distinct(out)
+        if r.random() < 0.06:
+            return self.any(depth + 2)
+        if r.random() < 0.1:
+            return self.distinct([self.reader(schema, depth + 1), r.choice(PRIMITIVES)])
+        if isinstance(schema, str):
+            wider = {'int': ('long', 'float', 'double'), 'long': ('float', 'double', 'int'), 'float': ('double',), 'string': ('bytes',),
+                     'bytes': ('string',)}
+            return r.choice(wider[schema]) if schema in wider and r.random() < 0.2 else schema
+        return getattr(self, 'reader_' + schema['type'])(copy.deepcopy(schema), depth)
+
+    def distinct(self, branches):
+        out, kinds = [], set()
+        for branch in branches:
+            if isinstance(branch, list):
+                continue
+            kind = branch if isinstance(branch, str) else branch['type']
+            if kind not in kinds:
+                kinds.add(kind)
+                out.append(branch)
+        return out or ['null']
+
+    def rename(self, schema):
+        if self.random.random() < 0.05:
+            old, schema['name'] = schema['name'], self.name('N')
+            if self.random.random() < 0.5:
+                schema['aliases'] = [old]
+
+    def reader_record(self, schema, depth):
+        r, fields = self.random, schema['fields']
+        self.rename(schema)
+        for field in fields:
+            field['type'] = self.reader(field['type'], depth + 1)
+            if r.random() < 0.05:
+                old, field['name'] = field['name'], field['name'] + 'x'
+                if r.random() < 0.6:
+                    field['aliases'] = [old]
+        if r.random() < 0.15:
+            fields.pop(r.randrange(len(fields)))
+        if r.random() < 0.2:
+            field = {'name': 'new', 'type': self.any(depth + 2)}
+            can, value = self.default(field['type'])
+            if can and r.random() < 0.7:
+                field['default'] = value
+            fields.append(field)
+        if r.random() < 0.2:
+            r.shuffle(fields)
+        return schema
+
+    def reader_enum(self, schema, depth):
+        r = self.random
+        self.rename(schema)
+        if r.random() < 0.3:
+            schema['symbols'] = r.sample('ABCDEF', r.randrange(1, 6))
+        if r.random() < 0.2:
+            schema['default'] = r.choice(schema['symbols'])
+        return schema
+
+    def reader_fixed(self, schema, depth):
+        self.rename(schema)
+        if self.random.random() < 0.1:
+            schema['size'] += 1
+        return schema
+
+    def reader_array(self, schema, depth):
+        return {'type': 'array', 'items': self.reader(schema['items'], depth + 1)}
+
+    def reader_map(self, schema, depth):
+        return {'type': 'map', 'values': self.reader(schema['values'], depth + 1)}
+
+
+def label(schema):
+    """How a branch of a union is named to fastavro's writer."""
+    return schema if isinstance(schema, str) else schema.get('name', schema['type'])
+
+
+def values(schema):
+    """Values that take every branch and every symbol at least once."""
+    if isinstance(schema, list):
+        return [(label(branch), value) if branch != 'null' else None for branch in schema for value in values(branch)]
+    if isinstance(schema, str):
+        return [{'null': None, 'boolean': True, 'int': -7, 'long': 1 << 20, 'float': 0.5, 'double': 0.25, 'bytes': b'xy',
+                 'string': 'xy'}[schema]]
+    if schema['type'] == 'enum':
+        return list(schema['symbols'])
+    if schema['type'] == 'fixed':
+        return [b'z' * schema['size']]
+    if schema['type'] == 'array':
+        return [values(schema['items'])]
+    if schema['type'] == 'map':
+        return [{str(i): value for i, value in enumerate(values(schema['values']))}]
+    columns = {f['name']: values(f['type']) for f in schema['fields']}
+    return [{name: of[i % len(of)] for name, of in columns.items()} for i in range(max(map(len, columns.values())))]
+
+
+def fastavro_reads(writer, reader):
+    for value in values(writer):
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, fastavro.parse_schema(copy.deepcopy(writer)), value)
+        out.seek(0)
+        try:
+            fastavro.schemaless_reader(out, fastavro.parse_schema(copy.deepcopy(writer)), fastavro.parse_schema(copy.deepcopy(reader)))
+        except Exception as error:  # noqa: BLE001: it throws several kinds
+            return f'{type(error).__name__}: {error}'
+    return 'ok'
+
+
+def test_resolution_as_fastavro():
+    schemas, pairs = Schemas(seed=4), []
+    while len(pairs) < PAIRS:
+        writer = {'type': 'record', 'name': 'Root', 'fields': [schemas.field(i, 0) for i in range(schemas.random.randrange(1, 4))]}
+        pairs.append((schemas.reader_record(copy.deepcopy(writer), 0), writer))
+        pairs[-1][0]['name'] = 'Root'
+    lines = ''.join(json.dumps([json.dumps(r), json.dumps(w)]) + '\n' for r, w in pairs)
+    told = tool('resolve', input=lines).stdout.splitlines()
+    assert len(told) == len(pairs)
+    readable = 0
+    for (reader, writer), answer in zip(pairs, told):
+        theirs = fastavro_reads(writer, reader)
+        readable += theirs == 'ok'
+        assert (theirs == 'ok') == (answer == 'ok'), f'\nwriter {json.dumps(writer)}\nreader {json.dumps(reader)}\nours: {answer}\nfastavro: {theirs}'
+    assert PAIRS / 5 < readable < PAIRS * 4 / 5  # or the pairs say little
+
+
+def test_resolution_beyond_avro():
+    """Avro reads a decimal as its bytes, and milliseconds as microseconds: the number is wrong, so ours refuses."""
+    def record(kind):
+        return json.dumps({'type': 'record', 'name': 'R', 'fields': [{'name': 'f', 'type': kind}]})
+
+    def is_read(reader, writer):
+        return tool('resolve', input=json.dumps([record(reader), record(writer)]) + '\n').stdout.strip()
+
+    def scaled(precision, scale, kind='bytes', **more):
+        return {'type': kind, 'logicalType': 'decimal', 'precision': precision, 'scale': scale, **more}
+
+    def time(unit):
+        return {'type': 'long', 'logicalType': unit}
+
+    assert is_read(scaled(38, 18), scaled(38, 18)) == 'ok'
+    assert is_read(scaled(38, 18), scaled(38, 8)) == \
+        'field f: what was written as decimal(38,8) cannot be read as decimal(38,18)'
+    assert 'cannot' in is_read(scaled(38, 18), scaled(20, 18))
+    assert 'cannot' in is_read(scaled(38, 18), 'bytes')
+    assert 'cannot' in is_read('bytes', scaled(38, 18))
+    assert 'cannot' in is_read(scaled(38, 18), 'string')
+    assert 'cannot' in is_read(scaled(38, 18), scaled(38, 18, 'fixed', name='D', size=16))
+    assert is_read(['null', scaled(38, 18)], scaled(38, 18)) == 'ok'
+    assert is_read(time('timestamp-micros'), time('timestamp-micros')) == 'ok'
+    assert is_read(time('timestamp-micros'), 'long') == 'ok'
+    assert is_read('long', time('timestamp-millis')) == 'ok'
+    assert is_read(time('timestamp-micros'), time('timestamp-millis')) == \
+        'field f: what was written as long timestamp-millis cannot be read as long timestamp-micros'
+    assert is_read(scaled(38, 18), scaled(10, 20)) != 'ok'  # not valid, so it is plain bytes
+
+
+@pytest.mark.parametrize('schema, says', [
+    ('', 'no JSON'), ('{', 'no JSON'), ('"nothing"', 'unknown type nothing'), ('{"type":"record","name":"R"}', 'no fields'),
+    ('{"type":"record","name":"1R","fields":[]}', 'proper name'), ('{"type":"record","fields":[]}', 'proper name'),
+    ('{"type":"enum","name":"E"}', 'no symbols'), ('{"type":"enum","name":"E","symbols":["A"],"default":"B"}', 'no symbol'),
+    ('{"type":"fixed","name":"F","size":-1}', 'size'), ('[["null"]]', 'union in a union'), ('{"type":"array"}', 'lacks a type'),
+    ('{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"int"}]}', 'twice'),
+    ('{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"record","name":"R","fields":[]}}]}', 'defines twice R'),
+    ('{"type":"array","items":' * 200 + '"int"' + '}' * 200, 'nested too deeply'),
+    ('"' + 'x' * (1 << 20) + '"', 'limit'),
+])
+def test_no_schemas(schema, says):
+    assert says in tool('resolve', input=json.dumps(['"int"', schema]) + '\n').stdout
+    assert says in tool('resolve', input=json.dumps([schema, '"int"']) + '\n').stdout
+
+
+def test_recursive_schemas():
+    """Types that hold themselves, and ones that grow with every level, end in time."""
+    def tree(*fields):
+        return json.dumps({'type': 'record', 'name': 'T', 'fields': [
+            {'name': 'left', 'type': ['null', 'T']}, {'name': 'right', 'type': ['null', 'T']}, *fields]})
+
+    wide = {'type': 'record', 'name': 'R0', 'fields': [{'name': 'x', 'type': 'int'}]}
+    fields = [{'name': 'first', 'type': wide}]
+    for i in range(1, 200):
+        fields.append({'name': f'f{i}', 'type': {'type': 'record', 'name': f'R{i}', 'fields': [
+            {'name': 'a', 'type': f'R{i - 1}'}, {'name': 'b', 'type': f'R{i - 1}'}]}})
+    wide = json.dumps({'type': 'record', 'name': 'W', 'fields': fields})
+    narrow = wide.replace('"name": "x", "type": "int"', '"name": "x", "type": "string"')
+    lines = ''.join(json.dumps(p) + '\n' for p in [
+        (tree(), tree({'name': 'v', 'type': 'int'})), (tree({'name': 'v', 'type': 'int'}), tree()), (wide, wide), (wide, narrow)])
+    told = tool('resolve', input=lines).stdout.splitlines()
+    assert told[0] == 'ok' and told[2] == 'ok'
+    assert told[1] == 'field v of T was not written and has no default'
+    assert told[3] == 'field first.x: what was written as string cannot be read as int'
+    differ = [json.loads(line) for line in tool('compare', input=lines).stdout.splitlines()]
+    assert differ[2] == [] and len(differ[0]) == 1 and differ[0][0][:2] == ['v', 'absent']
+    assert differ[3][0][0] == 'first'
+
+
+def test_differences():
+    theirs = changed('trades', side='long', kind=None, extra=(['null', 'string'], None))
+    spaced = json.dumps(ours('trades'), indent=3)
+    lines = ''.join(json.dumps(p) + '\n' for p in [(ours_compact('trades'), theirs), (ours_compact('trades'), spaced)])
+    told = [json.loads(line) for line in tool('compare', input=lines).stdout.splitlines()]
+    assert told[0] == [['side', 'string', 'long'], ['kind', 'string', 'absent'],
+                       ['extra', 'absent', 'union of null, string, default null']]
+    assert told[1] == []
+
+
+def test_speed():
+    told = json.loads(tool('speed').stdout)
+    print(told)
+    assert told['encode_per_s'] > 0 and told['decode_per_s'] > 0  # figures belong to the bench, not here
+
+
+# ---- real registries ----
+
+UTC = datetime.timezone.utc
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros(ns):
+    return EPOCH + datetime.timedelta(microseconds=ns // 1000)
+
+
+D = decimal.Decimal
+# As some_trades() of the tool has them.
+TRADES = [
+    {'venue': 'binance', 'exchange': 'binance', 'symbol': 'BTC-USDT', 'venue_symbol': 'BTCUSDT', 'stream': 'trade',
+     'trade_id': '3216549870123', 'first_id_number': None, 'last_id_number': None, 'side': 'buy', 'price': D('61837.63'),
+     'size': D('-0.00025'), 'venue_time': micros(1764086803123456789), 'venue_time_ns': 1764086803123456789,
+     'received_time': micros(1764086803223456789), 'received_time_ns': 1764086803223456789, 'origin': 'live', 'kind': 'regular',
+     'sequence': 42, 'ordinal': 0},
+    {'venue': 'tiingo', 'exchange': 'nyse', 'symbol': 'ETH-USD', 'venue_symbol': 'ethusd', 'stream': 'agg_trade', 'trade_id': None,
+     'first_id_number': 7, 'last_id_number': 9, 'side': 'unknown', 'price': D('0.999999999999999999'),
+     'size': D('999999999999999999'), 'venue_time': None, 'venue_time_ns': None, 'received_time': micros(1764086803223000001),
+     'received_time_ns': 1764086803223000001, 'origin': 'repaired', 'kind': 'auction', 'sequence': 43, 'ordinal': 2},
+]
+QUOTE = {'venue': 'binance', 'exchange': 'binance', 'symbol': 'BTC-USDT', 'venue_symbol': 'BTCUSDT', 'bid_price': D(1), 'bid_size': None,
+         'ask_price': D('1.001'), 'ask_size': D(0), 'venue_time': None, 'venue_time_ns': None,
+         'received_time': micros(1764086803223456789), 'received_time_ns': 1764086803223456789, 'origin': 'live', 'sequence': 5}
+
+
+def decoded_as(line, trade):
+    """A line of `decode` is that trade."""
+    told = json.loads(line)
+    for name in ('venue', 'exchange', 'symbol', 'stream', 'trade_id', 'side', 'origin', 'sequence'):
+        assert told[name] == trade[name], name
+    assert D(told['price']) == trade['price'] and D(told['size']) == trade['size']
+    assert told['received_time'] == '2025-11-25T16:06:43.' + f"{trade['received_time_ns'] % 10**9:09}Z"
+    assert (told['venue_time'] is None) == (trade['venue_time_ns'] is None)
+
+
+@pytest.fixture(scope='module')
+def servers():
+    stack = stack_tools.Stack.existing() or stack_tools.Stack()
+    up = stack.run('up', 'registry', 'glue', check=None)
+    if up.returncode:
+        stack.close()
+        if 'not installed' in up.stderr:
+            pytest.skip(up.stderr.strip())
+    assert up.returncode == 0, up.stderr
+    yield stack
+    stack.close()
+
+
+class Confluent:
+    """Apicurio, told apart from others by the subjects' prefix."""
+
+    def __init__(self, stack):
+        self.url = stack.env()['TICKLAKE_STACK_REGISTRY_URL']
+        self.env = {'REGISTRY_KIND': 'confluent', 'REGISTRY_URL': self.url}
+        self.topic = f't{uuid.uuid4().hex[:8]}.market.trades'
+        self.subject = self.topic + '-value'
+
+    def tool(self, *args, **kw):
+        return tool(*args, env=self.env, **kw)
+
+    def client(self):
+        from confluent_kafka.schema_registry import SchemaRegistryClient
+        return SchemaRegistryClient({'url': self.url})
+
+    def context(self):
+        from confluent_kafka.serialization import MessageField, SerializationContext
+        return SerializationContext(self.topic, MessageField.VALUE)
+
+    def write(self, schema, rows):
+        """What confluent-kafka makes of them, as hex; registers the schema."""
+        from confluent_kafka.schema_registry.avro import AvroSerializer
+        serializer = AvroSerializer(self.client(), schema)
+        return ''.join(serializer(row, self.context()).hex() + '\n' for row in rows)
+
+    def read(self, lines, schema=None):
+        from confluent_kafka.schema_registry.avro import AvroDeserializer
+        deserializer = AvroDeserializer(self.client(), schema)
+        return [deserializer(bytes.fromhex(line), self.context()) for line in lines.split()]
+
+    def versions(self):
+        return self.client().get_versions(self.subject)
+
+
+class Glue:
+    def __init__(self, stack):
+        given = stack.env()
+        self.env = {'REGISTRY_KIND': 'glue', 'REGISTRY_URL': given['TICKLAKE_STACK_GLUE_URL'], 'REGISTRY_NAME': f't{uuid.uuid4().hex[:8]}',
+                    **{k: v for k, v in given.items() if k.startswith('AWS_')}}
+        self.api = stack.glue()
+        self.subject = self.topic = 'market.trades-value'
+
+    def tool(self, *args, **kw):
+        return tool(*args, env=self.env, **kw)
+
+    def versions(self):
+        newest = self.api.get_schema(SchemaId={'RegistryName': self.env['REGISTRY_NAME'], 'SchemaName': self.subject})
+        return list(range(1, newest['LatestSchemaVersion'] + 1))
+
+
+@pytest.fixture(params=[Confluent, Glue], ids=['confluent', 'glue'])
+def registry(request, servers):
+    return request.param(servers)
+
+
+@pytest.fixture
+def confluent(servers):
+    pytest.importorskip('confluent_kafka')
+    return Confluent(servers)
+
+
+@pytest.fixture
+def glue(servers):
+    return Glue(servers)
+
+
+def test_registered_once(registry):
+    first = registry.tool('register', registry.subject, input=ours_compact('trades')).stdout
+    assert registry.tool('register', registry.subject, input=ours_compact('trades')).stdout == first
+    # Other white space and words are the same schema.
+    assert registry.tool('register', registry.subject, input=json.dumps(ours('trades'), indent=2)).stdout == first
+    subject, version, number, schema = json.loads(registry.tool('latest', registry.subject).stdout)
+    assert (subject, version, number) == (registry.subject, 1, first.strip()) and json.loads(schema) == json.loads(ours_compact('trades'))
+    assert registry.versions() == [1]
+
+
+def test_unknown_subject(registry):
+    assert 'NOT_FOUND' in registry.tool('latest', registry.subject, check=64).stderr
+    assert registry.tool('check', registry.subject, input=ours_compact('trades')).stdout == 'ok\n'
+    assert 'NOT_FOUND' in registry.tool('latest', registry.subject, check=64).stderr  # a check registers nothing
+
+
+@pytest.mark.parametrize('changes, says', [
+    ({'side': 'long'}, 'field side: what was written as string cannot be read as long'),
+    ({'liquid': 'boolean'}, 'field liquid of io.ticklake.market.Trade was not written and has no default'),
+    ({'price': {'type': 'bytes', 'logicalType': 'decimal', 'precision': 38, 'scale': 8}},
+     'field price: what was written as decimal(38,18) cannot be read as decimal(38,8)'),
+], ids=['type', 'required', 'scale'])
+def test_incompatible_refused(registry, changes, says):
+    registry.tool('register', registry.subject, input=ours_compact('trades'))
+    for verb in ('check', 'register'):
+        told = registry.tool(verb, registry.subject, input=changed('trades', **changes), check=78).stderr
+        assert says in told and registry.subject in told and 'version 1' in told and registry.env['REGISTRY_URL'] in told
+    assert registry.versions() == [1]
+
+
+def test_field_added(registry):
+    """Compatible both ways; the old publisher's schema keeps its version when it starts again."""
+    old = registry.tool('register', registry.subject, input=ours_compact('trades')).stdout
+    new = registry.tool('register', registry.subject, input=changed('trades', extra=(['null', 'string'], None))).stdout
+    assert old != new and registry.versions() == [1, 2]
+    assert registry.tool('register', registry.subject, input=ours_compact('trades')).stdout == old
+    assert registry.versions() == [1, 2]
+
+
+def test_rules(registry):
+    """FORWARD adds that older readers read us; TRANSITIVE looks at all versions."""
+    base = {'type': 'record', 'name': 'R', 'fields': [{'name': 'a', 'type': 'int'}]}
+    both = {**base, 'fields': base['fields'] + [{'name': 'b', 'type': 'int', 'default': 1}]}
+    text = {**base, 'fields': base['fields'] + [{'name': 'b', 'type': 'string', 'default': 'x'}]}
+    registry.env['REGISTRY_RULE'] = 'full'
+    registry.tool('register', registry.subject, input=json.dumps(base))
+    told = registry.tool('register', registry.subject, check=78,
+                         input=json.dumps({**base, 'fields': [{'name': 'c', 'type': 'int', 'default': 1}]})).stderr
+    assert 'rule FULL' in told and 'field a' in told
+    registry.env['REGISTRY_RULE'] = 'backward_transitive'
+    registry.subject = registry.topic = registry.subject.replace('trades', 'quotes')
+    registry.tool('register', registry.subject, input=json.dumps(both))
+    registry.tool('register', registry.subject, input=json.dumps(base))
+    assert 'version 1' in registry.tool('register', registry.subject, check=78, input=json.dumps(text)).stderr
+
+
+def test_confluent_level_is_set(confluent):
+    import requests
+    confluent.tool('register', confluent.subject, input=ours_compact('trades'))
+    told = requests.get(f'{confluent.url}/config/{confluent.subject}', timeout=10).json()
+    assert told['compatibilityLevel'] == 'BACKWARD'
+    # An operator's own choice stays, and ours is checked all the same.
+    requests.put(f'{confluent.url}/config/{confluent.subject}', json={'compatibility': 'NONE'}, timeout=10).raise_for_status()
+    assert 'field side' in confluent.tool('register', confluent.subject, input=changed('trades', side='long'), check=78).stderr
+    confluent.tool('register', confluent.subject, input=changed('trades', more=('int', 3)))
+    assert requests.get(f'{confluent.url}/config/{confluent.subject}', timeout=10).json()['compatibilityLevel'] == 'NONE'
+
+
+def test_confluent_each(confluent):
+    prefix = confluent.topic.split('.')[0]
+    for table in ('trades', 'gaps'):
+        confluent.tool('register', f'{prefix}.market.{table}-value', input=ours_compact(table))
+    told = [json.loads(line) for line in confluent.tool('each', prefix).stdout.splitlines()]
+    assert sorted(row[0] for row in told) == [f'{prefix}.market.gaps-value', f'{prefix}.market.trades-value']
+    assert all(row[1] == 1 for row in told)
+
+
+def test_confluent_reads_ours(confluent):
+    lines = confluent.tool('encode', 'trades', confluent.subject).stdout
+    assert confluent.read(lines) == TRADES
+    confluent.topic = confluent.topic.replace('trades', 'quotes')
+    lines = confluent.tool('encode', 'quotes', confluent.topic + '-value').stdout
+    assert confluent.read(lines) == [QUOTE]
+
+
+def test_ours_reads_confluent(confluent):
+    lines = confluent.write(ours_compact('trades'), TRADES)
+    told = confluent.tool('decode', 'trades', input=lines).stdout.splitlines()
+    assert len(told) == len(TRADES)
+    for line, trade in zip(told, TRADES):
+        decoded_as(line, trade)
+
+
+def test_versions_side_by_side(confluent):
+    """Old and new publishers at once: a field added is skipped by who does not know it, defaulted where it was not written."""
+    newer = changed('trades', liquidity=(['null', 'string'], None), flags=({'type': 'array', 'items': 'int'}, []))
+    older = changed('trades', ordinal=None)
+    old_rows = [{k: v for k, v in row.items() if k != 'ordinal'} for row in TRADES]
+    new_rows = [{**row, 'liquidity': 'maker', 'flags': [1, -2, 3]} for row in TRADES]
+    lines = [confluent.write(older, old_rows), confluent.tool('encode', 'trades', confluent.subject).stdout,
+             confluent.write(newer, new_rows)]
+    for text in lines:
+        told = confluent.tool('decode', 'trades', input=text).stdout.splitlines()
+        assert len(told) == 2
+        for line, trade in zip(told, TRADES):
+            decoded_as(line, trade)
+    # And theirs, with the newest schema as the reader's, reads what ours wrote.
+    assert confluent.read(lines[1], newer) == [{**row, 'liquidity': None, 'flags': []} for row in TRADES]
+    assert len(confluent.versions()) == 3
+
+
+def test_incompatible_writer(confluent):
+    """Records of a schema that ours cannot read, which no rule kept out, are told one by one, and the next one is read."""
+    good = confluent.tool('encode', 'trades', confluent.subject).stdout.split()
+    confluent.topic = confluent.subject = confluent.topic + '_other'
+    bad = confluent.write(changed('trades', side='long'), [{**TRADES[0], 'side': 1}]).split()
+    told = confluent.tool('decode', 'trades', input='\n'.join(bad + good + bad + ['0000ffffff' + good[0][10:], 'ff' + good[0], good[1]])).stdout
+    told = told.splitlines()
+    assert told[0] == told[3] == 'error: INCOMPATIBLE: field side: what was written as long cannot be read as string'
+    assert told[4].startswith('error: NOT_FOUND: the registry ') and 'id 16777215' in told[4]
+    assert told[5].startswith('error: PARSE: a record begins with ff')
+    for line, trade in zip((told[1], told[2], told[6]), TRADES + TRADES[1:]):
+        decoded_as(line, trade)
+
+
+# ---- AWS ----
+
+def test_glue_credentials(glue):
+    glue.tool('register', glue.subject, input=ours_compact('trades'))
+    secret = glue.env['AWS_SECRET_ACCESS_KEY']
+    for name, value, says in (('AWS_SECRET_ACCESS_KEY', 'wrong-secret', 'SignatureDoesNotMatch'),
+                              ('AWS_ACCESS_KEY_ID', 'AKIAWRONG', 'InvalidClientTokenId')):
+        glue.env = {**glue.env, name: value}
+        told = glue.tool('latest', glue.subject, check=77).stderr
+        assert says in told and 'credentials' in told
+        assert secret not in told and 'wrong-secret' not in told
+
+
+def test_glue_rule(glue):
+    glue.env['REGISTRY_RULE'] = 'full_transitive'
+    glue.tool('register', glue.subject, input=ours_compact('trades'))
+    made = glue.api.get_schema(SchemaId={'RegistryName': glue.env['REGISTRY_NAME'], 'SchemaName': glue.subject})
+    assert made['Compatibility'] == 'FULL_ALL' and made['DataFormat'] == 'AVRO'
