@@ -9,6 +9,7 @@
  * either, because it can be had again: what an earlier boot of this machine left may be torn and is thrown away. */
 
 enum { FOLDERS = 16, NAMES_MAX = 1 << 24, BOOT_ID = 36, SPARE_ITEMS = 4096, HANDLES_MAX = 64 };
+#define BYTES_DEFAULT ((int64_t)1 << 30)
 static const char boot_file[] = "/proc/sys/kernel/random/boot_id";
 
 static void path_of(const struct lake_mirror *m, const char *name, char out[PATH_LIMIT])
@@ -77,8 +78,10 @@ static void set_here(struct lake_mirror *m, struct lake_copy *c, int64_t size, b
 {
     if (c->here) m->bytes -= c->size;
     if (!c->here) m->gone--;
-    *c = (struct lake_copy){
-        .size = size, .used = ++m->clock, .pins = c->pins, .here = true, .fetched = fetched};
+    c->here = true;
+    c->size = size;
+    c->fetched = fetched;
+    c->used = ++m->clock;
     m->bytes += size;
 }
 
@@ -252,7 +255,8 @@ static enum err_code lock_one(struct lake_mirror *m, const char *folder, struct 
 enum err_code lake_mirror_open(struct lake_mirror *m, const char *folder, int64_t bytes_max,
                                struct err *e)
 {
-    *m = (struct lake_mirror){.lock_fd = -1, .bytes_max = bytes_max};
+    *m =
+        (struct lake_mirror){.lock_fd = -1, .bytes_max = bytes_max > 0 ? bytes_max : BYTES_DEFAULT};
     map_init(&m->places, NAMES_MAX);
     if (strlen(folder) > PATH_LIMIT - 200)
         return ERR(e, ERR_CONFIG, "mirror %s: the path is too long", folder);
