@@ -93,7 +93,7 @@ int64_t lake_buffered_rows(const struct lake *l)
 
 static void *rows_for(struct lake_rows *r, size_t count)
 {
-    if (r->count + count > r->cap) {
+    if (r->count + count > r->cap || !r->items) {
         size_t cap = r->cap ? r->cap : 64;
         while (cap < r->count + count) cap *= 2;
         r->items = realloc(r->items, cap * r->size);

@@ -109,9 +109,10 @@ static void expect(const struct maker *m, const char *path, int64_t commits)
     for (int64_t n = 1; n <= commits * TRADES; n++) {
         const struct trade t = trade_of(m, n);
         const struct series *s = series_get(m->series, t.series);
-        snprintf(id, sizeof id, t.has_id ? "%" PRId64 : "", t.id);
-        snprintf(time, sizeof time, t.venue_time_ns == TIME_ABSENT ? "" : "%" PRId64,
-                 t.venue_time_ns);
+        id[0] = time[0] = 0;
+        if (t.has_id) snprintf(id, sizeof id, "%" PRId64, t.id);
+        if (t.venue_time_ns != TIME_ABSENT)
+            snprintf(time, sizeof time, "%" PRId64, t.venue_time_ns);
         dec_format(t.price, price);
         dec_format(t.size, size);
         fprintf(f, "trade,%" PRId64 ",%.*s,%.*s,%s,%s,%s,%s\n", n, STR_ARG(s->venue),

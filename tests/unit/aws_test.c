@@ -164,10 +164,10 @@ static void clear(void)
     setenv("AWS_CONFIG_FILE", "/nowhere/config", 1);
 }
 
-static void write_file(char path[64], const char *text)
+static void write_file(char path[512], const char *text)
 {
     const char *folder = getenv("TMPDIR");
-    snprintf(path, 64, "%.40s/ini", folder ? folder : "/tmp");
+    snprintf(path, 512, "%.480s/ini", folder ? folder : "/tmp");
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fputs(text, f);
@@ -177,7 +177,7 @@ static void write_file(char path[64], const char *text)
 static void the_environment_and_files(void **state)
 {
     (void)state;
-    char path[64], source[256];
+    char path[512], source[256];
     struct err e = {0};
     clear();
     struct aws *a = aws_new(&(struct aws_options){0});
