@@ -133,22 +133,20 @@ static enum err_code advance(struct changes *c, struct changes_link *l, struct e
     return code;
 }
 
-enum err_code changes_bulk(struct changes *c, bool *ret_stream, struct err *e)
+enum err_code changes_bulk(struct changes *c, struct changes_link *l, bool *ret_stream,
+                           struct err *e)
 {
     *ret_stream = false;
-    struct changes_link l;
-    TRY(changes_link_open(&l, c->names.url, CHANGES_SQL, c->stop_fd, e));
     changes_filter_session(&c->filter);
     uint64_t before = c->filter.lsn;
-    enum err_code code = begin_copy(c, &l, e);
-    if (code == ERR_OK) code = copy_all(c, &l, e);
+    enum err_code code = begin_copy(c, l, e);
+    if (code == ERR_OK) code = copy_all(c, l, e);
     changes_queue_flush(&c->queue, 0);
-    if (code == ERR_OK) atomic_fetch_add(&c->bulk_reads, 1);
-    bool confirmed = false;
-    if (code == ERR_OK) code = await_confirmation(c, &confirmed, e);
-    if (code == ERR_OK && confirmed && c->filter.lsn > before) code = advance(c, &l, e);
+    TRY(code);
+    atomic_fetch_add(&c->bulk_reads, 1);
+    bool confirmed;
+    TRY(await_confirmation(c, &confirmed, e));
+    if (confirmed && c->filter.lsn > before) TRY(advance(c, l, e));
     *ret_stream = !confirmed || c->filter.lsn == before;
-    if (code == ERR_STOPPED || code == ERR_FULL) changes_link_cancel(&l);
-    changes_link_close(&l);
-    return code;
+    return ERR_OK;
 }

@@ -277,7 +277,8 @@ enum err_code changes_stream(struct changes *c, struct changes_link *l, bool *re
                              struct err *e) MUST_USE;
 /* One call of peek; *ret_rows 0: the backlog is gone. On ERR_OK everything it gave is confirmed and the slot advanced, or
  * *ret_stream: the consumer confirms nothing, so only a stream gets further. */
-enum err_code changes_bulk(struct changes *c, bool *ret_stream, struct err *e) MUST_USE;
+enum err_code changes_bulk(struct changes *c, struct changes_link *l, bool *ret_stream,
+                           struct err *e) MUST_USE;
 /* Filters and queues one message; false in *ret_put: no room. */
 enum err_code changes_take(struct changes *c, struct str message, bool *ret_put,
                            struct err *e) MUST_USE;

@@ -1,12 +1,13 @@
-/* The server ends a walsender that hears nothing of us for SENDER_TIMEOUT: a process that is stopped as a whole then holds up
- * the server's checkpointer for that long at most (measured with the default of 60 s: minutes). */
+/* The server ends a walsender that hears nothing of us for SERVER_PATIENCE. One that was told to end meanwhile (a checkpoint
+ * invalidates its slot) waits in the midst of its farewell to a process that is stopped as a whole, and the checkpointer with it
+ * (measured: minutes): that is what tcp_user_timeout is for, of the server's side of our connection. Unix sockets have none. */
 #include "io/clock.h"
 #include "store/changes_internal.h"
 
 #include <endian.h>
 #include <poll.h>
 
-#define SENDER_TIMEOUT "10s"
+#define SERVER_PATIENCE "10s"
 enum {
     STATUS_MS = 2000,    /* we tell our progress at least so often */
     CONFIRM_MS = 200,    /* and after a confirmation within this */
@@ -152,7 +153,9 @@ static enum err_code wait_for_bytes(struct session *s, struct err *e)
 static enum err_code start(struct changes *c, struct changes_link *l, struct err *e)
 {
     PGresult *r;
-    TRY(changes_link_run(l, "SET wal_sender_timeout = '" SENDER_TIMEOUT "'", 10000, &r, e));
+    TRY(changes_link_run(l, "SET wal_sender_timeout = '" SERVER_PATIENCE "'", 10000, &r, e));
+    PQclear(r);
+    TRY(changes_link_run(l, "SET tcp_user_timeout = '" SERVER_PATIENCE "'", 10000, &r, e));
     PQclear(r);
     struct buf sql, list;
     buf_init(&sql, 1024);

@@ -38,33 +38,43 @@ enum err_code changes_take(struct changes *c, struct str message, bool *ret_put,
     return ERR_OK;
 }
 
-/* One connection: checks, then the way that suits the backlog. */
-static enum err_code session(struct changes *c, bool *stream_next, bool *ret_full, struct err *e)
+/* On a connection of its own: what a walsender looked up in the catalogs by SQL stays in its caches, and it then decodes by the
+ * catalogs of today what was written under older ones (seen: rows left out without a word, where a fresh one reports that the
+ * publication was not there yet). */
+static enum err_code check(struct changes *c, struct changes_checked *ret, struct err *e)
 {
     struct changes_link l;
     TRY(changes_link_open(&l, c->names.url, CHANGES_REPLICATION, c->stop_fd, e));
     struct changes_position at = {c->from.system, c->filter.lsn, 0};
+    enum err_code code = changes_check(&l, &c->names, &at, false, ret, e);
+    changes_link_close(&l);
+    return code;
+}
+
+/* Checks, then the way that suits the backlog. */
+static enum err_code session(struct changes *c, bool *stream_next, bool *ret_full, struct err *e)
+{
     struct changes_checked k;
-    enum err_code code = changes_check(&l, &c->names, &at, false, &k, e);
-    if (code != ERR_OK) {
-        changes_link_close(&l);
-        return code;
-    }
+    TRY(check(c, &k, e));
     c->in_use_since_ns = 0;
-    atomic_fetch_add(&c->connects, 1);
     atomic_store(&c->server, k.server_lsn);
     bool bulk = !*stream_next && k.backlog / LOG_BYTES_A_ROW >= (uint64_t)c->bulk_rows;
     *stream_next = false;
+    struct changes_link l;
+    enum changes_link_kind kind = bulk ? CHANGES_SQL : CHANGES_REPLICATION;
+    TRY(changes_link_open(&l, c->names.url, kind, c->stop_fd, e));
+    atomic_fetch_add(&c->connects, 1);
     changes_tell(c, "connected",
                  "%s slot=%s position=" CHANGES_LSN " backlog_bytes=%" PRIu64 " way=%s", l.address,
                  c->names.slot, CHANGES_LSN_ARG(c->filter.lsn), k.backlog,
                  bulk ? "bulk" : "stream");
-    if (!bulk) code = changes_stream(c, &l, ret_full, e);
+    enum err_code code =
+        bulk ? changes_bulk(c, &l, stream_next, e) : changes_stream(c, &l, ret_full, e);
+    if (bulk && (code == ERR_STOPPED || code == ERR_FULL)) changes_link_cancel(&l);
     changes_link_close(&l);
-    if (!bulk) return code;
-    code = changes_bulk(c, stream_next, e);
-    if (code == ERR_FULL) *ret_full = true;
-    return code == ERR_FULL ? ERR_OK : code;
+    if (code != ERR_FULL) return code;
+    *ret_full = true;
+    return ERR_OK;
 }
 
 /* Whether the thread goes on after this. */

@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 static volatile sig_atomic_t stopped;
 static void on_signal(int number) { stopped = number; }
@@ -186,20 +185,30 @@ struct totals {
     u128 sum;
 };
 
+/* getrusage would tell the peak of the process that started us, too. */
+static int64_t peak_kb(void)
+{
+    int64_t kb = -1;
+    char line[256];
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %" SCNd64, &kb) == 1) break;
+    if (f) fclose(f);
+    return kb;
+}
+
 static void print_totals(const struct changes *c, const struct totals *t)
 {
     struct changes_stats s;
-    struct rusage use;
     changes_stats(c, &s);
-    getrusage(RUSAGE_SELF, &use);
     char sum[33];
     hash_hex(t->sum, sum);
     printf("totals rows=%" PRId64 " events=%" PRId64 " sum=%s transactions=%" PRId64
            " bytes=%" PRId64 " connects=%" PRId64 " bulk_reads=%" PRId64 " confirmed=%" PRIu64
-           " server=%" PRIu64 " read_ms=%" PRId64 " cpu_ms=%" PRId64 " max_rss_kb=%ld\n",
+           " server=%" PRIu64 " read_ms=%" PRId64 " cpu_ms=%" PRId64 " max_rss_kb=%" PRId64 "\n",
            t->rows, t->events, sum, s.transactions, s.bytes, s.connects, s.bulk_reads,
            s.confirmed_lsn, s.server_lsn, t->read_ns / NS_PER_MS, clock_cpu_ns() / NS_PER_MS,
-           use.ru_maxrss);
+           peak_kb());
 }
 
 static enum err_code tail(struct settings *s, struct changes *c, struct batch *b, struct err *e)
@@ -209,9 +218,9 @@ static enum err_code tail(struct settings *s, struct changes *c, struct batch *b
     enum err_code code = ERR_OK;
     int64_t begin = clock_mono_ns(), last = begin;
     bool stall = s->stall_ms > 0;
+    uint64_t at = s->o.from.lsn;
     while (!stopped && (s->stop_after == 0 || t.rows < s->stop_after)) {
         int64_t rows;
-        uint64_t before = t.rows ? mark.position.lsn : 0;
         code = changes_read(c, 100, b, &mark, &rows, e);
         if (code != ERR_OK) break;
         int64_t now = clock_mono_ns();
@@ -222,7 +231,9 @@ static enum err_code tail(struct settings *s, struct changes *c, struct batch *b
         t.read_ns = last - begin;
         t.sum += proof_sum(b);
         if (s->events) print_events(s, b);
-        if (!s->totals && (rows > 0 || mark.position.lsn != before)) print_batch(b, &mark, rows);
+        if (!s->totals && (rows > 0 || (at != 0 && mark.position.lsn != at)))
+            print_batch(b, &mark, rows);
+        at = mark.position.lsn;
         if (!s->totals) fflush(stdout);
         if (s->confirm) changes_confirm(c, &mark.position);
         batch_clear(b);
