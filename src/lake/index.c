@@ -274,7 +274,8 @@ static enum err_code load_deletes(struct lake *l, struct lake_table *t, struct e
     for (size_t i = 0; i < t->file_count; i++) {
         struct lake_live *f = &t->files[i];
         if (f->content == LAKE_DATA) continue;
-        enum err_code code = f->content == LAKE_EQUALITY ? ERR_NOT_FOUND : apply_deletes(l, t, f, e);
+        enum err_code code =
+            f->content == LAKE_EQUALITY ? ERR_NOT_FOUND : apply_deletes(l, t, f, e);
         if (code == ERR_OK) continue;
         if ((code == ERR_DISK && !f->foreign) || lake_is_outage(code)) return code;
         f->unreadable = true;
