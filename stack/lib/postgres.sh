@@ -27,6 +27,17 @@ postgres_psql() {
     as_postgres env PGOPTIONS='-c client_min_messages=warning' psql -X -q -v ON_ERROR_STOP=1 -h "$1/socket" -p "$(port POSTGRES)" -U postgres "${@:2}"
 }
 
+# A killed server whose parent never asks for its end (a container without init) stays a zombie, which PostgreSQL takes
+# for a server that runs. Only then its locks are taken away: all of the server's processes are gone before.
+postgres_unlock() {
+    local lock pid fields
+    for lock in "$1/data/postmaster.pid" "$1/socket/.s.PGSQL.$(port POSTGRES).lock"; do
+        { read -r pid <"$lock"; } 2>/dev/null || continue
+        read -ra fields < <(stat_of "$pid") || continue
+        [ "${fields[0]}" != Z ] || rm -f "$lock"
+    done
+}
+
 postgres_prepare() {
     local home bin
     bin=$(postgres_bin) || die "$EX_UNAVAILABLE" "PostgreSQL $POSTGRES_VERSION or newer is not installed: run scripts/setup stack"
@@ -46,6 +57,7 @@ postgres_prepare() {
             >"$STACK_DIR/log/initdb.log" 2>&1 || { tail -5 "$STACK_DIR/log/initdb.log" >&2; die "$EX_UNAVAILABLE" "initdb failed"; }
         mv "$home/data.new" "$home/data"
     fi
+    postgres_unlock "$home"
 }
 
 postgres_spawn() {

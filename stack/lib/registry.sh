@@ -6,6 +6,7 @@ registry_prepare() {
     mkdir -p "$STACK_DIR/registry"
 }
 
+# H2 would write what it acknowledged up to half a second later.
 registry_spawn() {
     local home flags setting settings=()
     home=$(component registry)
@@ -14,7 +15,7 @@ registry_spawn() {
         [[ $setting == [A-Z]* ]] && settings+=("$setting")
     done <"$STACK_SOURCE/conf/registry.env"
     spawn registry env "${settings[@]}" java "${flags[@]}" -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$(port REGISTRY)" \
-        "-Dapicurio.datasource.url=jdbc:h2:file:$STACK_DIR/registry/db" \
+        "-Dapicurio.datasource.url=jdbc:h2:file:$STACK_DIR/registry/db;WRITE_DELAY=0" \
         -jar "$home/apicurio-registry-app-$APICURIO_VERSION-runner.jar"
 }
 

@@ -1,9 +1,11 @@
 # shellcheck shell=bash
 # A standalone Spark master and one worker, from the pip package of the test environment.
 
+spark_python_path() { (eval "$("$PROJECT/scripts/setup" env)" && echo "$TICKLAKE_PYTHON"); }
+
 spark_python() {
     local python
-    python=$(eval "$("$PROJECT/scripts/setup" env)" && echo "$TICKLAKE_PYTHON")
+    python=$(spark_python_path)
     [ -x "$python" ] || die "$EX_UNAVAILABLE" "PySpark is not installed ($python): run scripts/setup test"
     echo "$python"
 }
@@ -79,9 +81,15 @@ spark_address() { echo "127.0.0.1:$(port SPARK_MASTER)"; }
 spark_address_of() { if [ "$1" = spark-worker ]; then echo "127.0.0.1:$(port SPARK_WORKER)"; else spark_address; fi; }
 spark_version() { echo "$SPARK_VERSION"; }
 
+# With these, $SPARK_HOME/bin/spark-submit and pyspark run on this stack.
 spark_env() {
+    local python
+    python=$(spark_python_path)
     give TICKLAKE_STACK_SPARK_URL "spark://$(spark_address)"
     give TICKLAKE_STACK_SPARK_UI "http://127.0.0.1:$(port SPARK_MASTER_UI)"
     give TICKLAKE_STACK_SPARK_JARS "$(component_folder spark)/lib"
     give SPARK_CONF_DIR "$STACK_DIR/spark/conf"
+    give SPARK_LOCAL_IP 127.0.0.1
+    give SPARK_HOME "$(spark_home "$python")"
+    give PYSPARK_PYTHON "$python"
 }

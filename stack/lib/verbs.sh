@@ -158,21 +158,21 @@ halt_part() { if [ "$1" = kafka ]; then halt_kafka; else halt $(processes_of "$1
 
 # Data stay, unless --remove is given.
 stack_down() {
-    local remove='' wanted='' part i pids=() parts=()
+    local remove='' asked='' part i pids=() parts=()
     while [ $# -gt 0 ]; do
         case $1 in
         --remove) remove=1 ;;
         -*) die "$EX_USAGE" "no option \"$1\": expected --remove" ;;
-        *) check_part "$1"; wanted+=" $1" ;;
+        *) check_part "$1"; asked+=" $1" ;;
         esac
         shift
     done
     [ -d "$STACK_DIR" ] || return 0
     lock
     # Of ZooKeeper and brokers each remembers the other's cluster: one without the other is none.
-    case $remove:$wanted in 1:*kafka* | 1:*zookeeper*) wanted+=" kafka zookeeper" ;; esac
+    case $remove:$asked in 1:*kafka* | 1:*zookeeper*) asked+=" kafka zookeeper" ;; esac
     for part in "${PARTS[@]}"; do
-        case ${wanted:-$part} in *"$part"*) parts+=("$part") ;; esac
+        case ${asked:-$part} in *"$part"*) parts+=("$part") ;; esac
     done
     for part in "${parts[@]}"; do
         case $part in postgres | zookeeper) ;; *) halt_part "$part" & pids+=($!) ;; esac
@@ -183,7 +183,7 @@ stack_down() {
     done
     [ -n "$remove" ] || return 0
     for part in "${parts[@]}"; do remove_data "$part"; done
-    [ -n "$wanted" ] || rm -rf "$STACK_DIR"
+    [ -n "$asked" ] || rm -rf "$STACK_DIR"
 }
 
 remove_data() {
@@ -251,9 +251,9 @@ stack_logs() {
 give() { printf 'export %s=%q\n' "$1" "$2"; }
 
 # --glue: the Glue API as the registry, instead of the Confluent one
+# shellcheck disable=SC2034 # registry.sh and glue.sh look at STACK_REGISTRY
 stack_env() {
     local part
-    # shellcheck disable=SC2034 # registry.sh and glue.sh look at it
     STACK_REGISTRY=confluent
     case ${1:-} in
     '') ;;

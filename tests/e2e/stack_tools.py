@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import socket
 import subprocess
@@ -160,10 +161,8 @@ class Stack:
 
     def env(self, glue=False):
         """What `eval "$(stack/env)"` sets: TICKLAKE_STACK_... and the settings of ticklake."""
-        lines = self.run('env', *(['--glue'] if glue else [])).stdout
-        told = subprocess.run(['bash', '-c', 'env -i bash -c "$1; env -0"', '-', lines], capture_output=True, text=True, check=True)
-        pairs = (item.split('=', 1) for item in told.stdout.split('\0') if item)
-        return {name: value for name, value in pairs if name.startswith(('TICKLAKE_', 'AWS_', 'SPARK_'))}
+        lines = self.run('env', *(['--glue'] if glue else [])).stdout.splitlines()
+        return dict(shlex.split(line)[1].split('=', 1) for line in lines)
 
     @property
     def brokers(self):

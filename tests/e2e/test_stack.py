@@ -39,7 +39,8 @@ def read_all(brokers, topic, count, seconds=60):
 
 def make_topic(brokers, topic, partitions=3):
     from confluent_kafka.admin import AdminClient, NewTopic
-    AdminClient({'bootstrap.servers': brokers}).create_topics([NewTopic(topic, partitions, 3)])[topic].result(30)
+    admin = AdminClient({'bootstrap.servers': brokers})  # kept: its end would end the call
+    admin.create_topics([NewTopic(topic, partitions, 3)])[topic].result(30)
 
 
 def produce(brokers, topic, values, transactional=False):
@@ -241,7 +242,7 @@ def test_spark_reads_kafka_and_writes_iceberg(stack, tmp_path):
     job = tmp_path / 'job.py'
     job.write_text(SPARK_JOB)
     env = {**os.environ, **stack.env()}
-    done = subprocess.run([tools() / 'spark-submit', job, stack.brokers, topic], capture_output=True, text=True, env=env, timeout=400)
+    done = subprocess.run([env['SPARK_HOME'] + '/bin/spark-submit', job, stack.brokers, topic], capture_output=True, text=True, env=env, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
     assert f'sum 4950 {env["TICKLAKE_STACK_SPARK_URL"]}' in done.stdout and 'records 50' in done.stdout
 
