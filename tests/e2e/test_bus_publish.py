@@ -6,7 +6,8 @@ import json
 import os
 import pathlib
 import random
-import shlex
+import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -35,46 +36,17 @@ def kind_of(n):
     return 'quotes' if n % 10 == 3 else 'trades'
 
 
-class Stack:
-    """Three brokers and a registry of this test alone, on ports of their own."""
-
-    def __init__(self, folder):
-        self.env = {**os.environ, 'TICKLAKE_STACK_DIR': str(folder), 'TICKLAKE_STACK_PORT_BASE': '23000'}
-        up = self.run('up', 'zookeeper', 'kafka', 'registry', check=False)
-        if up.returncode:
-            self.run('down', check=False)
-            if 'not installed' in up.stderr:
-                pytest.skip(up.stderr.strip())
-        assert up.returncode == 0, up.stderr
-        given = dict(word.split('=', 1) for word in shlex.split(self.run('env').stdout) if '=' in word)
-        self.brokers = given['TICKLAKE_STACK_KAFKA']
-        self.registry = given['TICKLAKE_STACK_REGISTRY_URL']
-
-    def run(self, verb, *args, check=True):
-        done = subprocess.run([ROOT / 'stack' / verb, *args], env=self.env, capture_output=True, text=True, timeout=400)
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
-
-
-@pytest.fixture(scope='module')
-def stack(tmp_path_factory):
-    if not PUBLISH.exists():
-        pytest.skip(f'{PUBLISH} is not built: make tools')
-    stack = Stack(tmp_path_factory.mktemp('stack'))
-    yield stack
-    stack.run('down', check=False)
-
-
 class Bus:
     """One prefix of topics."""
 
     def __init__(self, stack, prefix):
         self.stack, self.prefix = stack, prefix
+        env = stack.env()
+        self.brokers, self.registry = env['TICKLAKE_STACK_KAFKA'], env['TICKLAKE_STACK_REGISTRY_URL']
         self.schemas = {}
-        self.failed = []
 
     def line(self, verb, **options):
-        options = {'brokers': self.stack.brokers, 'registry': self.stack.registry, 'prefix': self.prefix, **options}
+        options = {'brokers': self.brokers, 'registry': self.registry, 'prefix': self.prefix, **options}
         return [str(PUBLISH), verb, *[str(x) for pair in options.items() for x in pair]]
 
     def run(self, verb, check=0, **options):
@@ -96,7 +68,7 @@ class Bus:
 
     def schema(self, number):
         if number not in self.schemas:
-            with urllib.request.urlopen(f'{self.stack.registry}/schemas/ids/{number}', timeout=30) as answer:
+            with urllib.request.urlopen(f'{self.registry}/schemas/ids/{number}', timeout=30) as answer:
                 self.schemas[number] = fastavro.parse_schema(json.loads(json.load(answer)['schema']))
         return self.schemas[number]
 
@@ -107,7 +79,7 @@ class Bus:
     def read(self, topics):
         """{(topic, partition): [message]} of every committed record, and the end of each partition."""
         consumer = confluent_kafka.Consumer({
-            'bootstrap.servers': self.stack.brokers, 'group.id': f'check-{random.random()}', 'enable.auto.commit': False,
+            'bootstrap.servers': self.brokers, 'group.id': f'check-{random.random()}', 'enable.auto.commit': False,
             'isolation.level': 'read_committed', 'enable.partition.eof': True, 'auto.offset.reset': 'earliest'})
         places = []
         for topic in topics:
@@ -214,8 +186,10 @@ def check_position(bus, events, orders):
 
 @pytest.fixture
 def bus(stack, request):
-    bus = Bus(stack, f'{request.node.name.replace("[", "-").replace("]", "")}.')
-    return bus
+    if not PUBLISH.exists():
+        pytest.skip(f'{PUBLISH} is not built: make tools')
+    stack.up('kafka', 'registry')
+    return Bus(stack, f'{request.node.name.replace("[", "-").replace("]", "")}.')
 
 
 def lines_until(process, word):
@@ -264,14 +238,49 @@ def test_brokers_killed(bus, brokers):
     lines_until(process, 'committed')
     try:
         for n in brokers:
-            bus.stack.run('kill', 'kafka', n)
+            bus.stack.kill('kafka', n)
         if len(brokers) > 1:
             assert 'does not acknowledge' in lines_until(process, 'notice')
         else:
             for _ in range(3):
                 lines_until(process, 'committed')
     finally:
-        bus.stack.run('up', 'zookeeper', 'kafka')
+        bus.stack.up('kafka')
+    out, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, out
+    check(bus, events)
+
+
+SHORT = 'producer.transaction.timeout.ms=6000'
+
+
+def test_outage_longer_than_a_transaction(bus):
+    """The coordinator ends what is open; it is published again, once."""
+    events = 60_000
+    bus.run('prepare')
+    process = bus.start(events=events, batch=500, batches=4, rate=6000, property=SHORT)
+    lines_until(process, 'committed')
+    try:
+        for n in '13':
+            bus.stack.kill('kafka', n)
+        lines_until(process, 'notice')
+        time.sleep(8)  # the outage itself is the condition: it must outlast the transaction's time
+    finally:
+        bus.stack.up('kafka')
+    out, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, out
+    check(bus, events)
+
+
+def test_publisher_frozen(bus):
+    """Longer than its transaction may take: it is not taken for one that another publisher fenced."""
+    events = 40_000
+    bus.run('prepare')
+    process = bus.start(events=events, batch=100, batches=40, rate=10000, property=SHORT)
+    lines_until(process, 'committed')
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(20)  # as above; the coordinator looks every 10 s
+    process.send_signal(signal.SIGCONT)
     out, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, out
     check(bus, events)
@@ -296,19 +305,19 @@ def test_stopped_in_an_outage(bus):
     lines_until(process, 'committed')
     try:
         for n in '123':
-            bus.stack.run('kill', 'kafka', n)
+            bus.stack.kill('kafka', n)
         lines_until(process, 'notice')
         process.terminate()
         out, _ = process.communicate(timeout=DEADLINE_S)
         assert 'STOPPED' in out and process.returncode == 0
         told = bus.run('describe', check=69, timeout=2000)
-        assert told.startswith('UNAVAILABLE') and bus.stack.brokers in told
+        assert told.startswith('UNAVAILABLE') and bus.brokers in told
     finally:
-        bus.stack.run('up', 'zookeeper', 'kafka')
+        bus.stack.up('kafka')
 
 
 def make_topic(bus, name, partitions=3, replication=3, **config):
-    client = admin.AdminClient({'bootstrap.servers': bus.stack.brokers})
+    client = admin.AdminClient({'bootstrap.servers': bus.brokers})
     topic = admin.NewTopic(bus.prefix + name, partitions, replication, config={k.replace('_', '.'): v for k, v in config.items()})
     client.create_topics([topic])[bus.prefix + name].result(30)
 
@@ -347,7 +356,7 @@ def test_topic_made_anew(bus):
     """Acknowledged records are gone: said, and not published over."""
     bus.run('prepare')
     bus.run('publish', events=5000)
-    client = admin.AdminClient({'bootstrap.servers': bus.stack.brokers})
+    client = admin.AdminClient({'bootstrap.servers': bus.brokers})
     name = f'{bus.prefix}market.trades'
     client.delete_topics([name])[name].result(30)
     deadline = time.monotonic() + DEADLINE_S
@@ -361,7 +370,7 @@ def test_topic_made_anew(bus):
 def test_describe(bus):
     bus.run('prepare')
     bus.run('publish', events=2000)
-    group = confluent_kafka.Consumer({'bootstrap.servers': bus.stack.brokers, 'group.id': 'seen', 'enable.auto.commit': False})
+    group = confluent_kafka.Consumer({'bootstrap.servers': bus.brokers, 'group.id': 'seen', 'enable.auto.commit': False})
     group.commit(offsets=[confluent_kafka.TopicPartition(f'{bus.prefix}market.trades', 1, 5)], asynchronous=False)
     group.close()
     told = json.loads(bus.run('describe', group='seen'))
@@ -373,7 +382,7 @@ def test_describe(bus):
         assert 0 <= p['oldest'] <= p['end']
         assert p['group'] == (5 if (p['topic'], p['partition']) == ('trades', 1) else -1)
     try:
-        bus.stack.run('kill', 'kafka', '3')
+        bus.stack.kill('kafka', 3)
         deadline = time.monotonic() + DEADLINE_S
         while True:
             told = json.loads(bus.run('describe', group='seen', timeout=4000))
@@ -383,7 +392,7 @@ def test_describe(bus):
         assert [b['id'] for b in sorted(told['brokers'], key=lambda b: b['id'])] == [1, 2]
         assert all(3 not in p['in_sync'] and p['end'] >= 0 for p in told['partitions'])
     finally:
-        bus.stack.run('up', 'zookeeper', 'kafka')
+        bus.stack.up('kafka')
 
 
 # ---- TLS and SCRAM: one broker of its own
@@ -406,10 +415,10 @@ def certificates(folder):
 BROKER = """
 process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@127.0.0.1:23392
+controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=SASL_SSL://127.0.0.1:23391,CONTROLLER://127.0.0.1:23392
-advertised.listeners=SASL_SSL://127.0.0.1:23391
+listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=SASL_SSL://127.0.0.1:{port}
 listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=SASL_SSL
 sasl.enabled.mechanisms=SCRAM-SHA-512
@@ -432,12 +441,23 @@ log.cleaner.dedupe.buffer.size=8388608
 """
 
 
+class Secure:
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as a, socket.socket() as b:
+            a.bind(('127.0.0.1', 0))
+            b.bind(('127.0.0.1', 0))
+            self.port, self.controller = a.getsockname()[1], b.getsockname()[1]
+        self.brokers = f'127.0.0.1:{self.port}'
+
+
 @pytest.fixture(scope='module')
 def secure(stack, tmp_path_factory):
     """A broker that speaks SASL_SSL with SCRAM-SHA-512 only."""
     folder = tmp_path_factory.mktemp('secure')
+    made = Secure(folder)
     certificates(folder)
-    (folder / 'server.properties').write_text(BROKER.replace('{folder}', str(folder)))
+    (folder / 'server.properties').write_text(BROKER.format(**vars(made)))
     (folder / 'log4j.properties').write_text('log4j.rootLogger=INFO, A\nlog4j.appender.A=org.apache.log4j.ConsoleAppender\n'
                                              'log4j.appender.A.layout=org.apache.log4j.SimpleLayout\n')
     home = subprocess.run(['bash', '-c', '. stack/lib/common.sh; component kafka'], cwd=ROOT, check=True, capture_output=True,
@@ -454,26 +474,26 @@ def secure(stack, tmp_path_factory):
     while 'Kafka Server started' not in (folder / 'log').read_text():
         assert broker.poll() is None and time.monotonic() < deadline, (folder / 'log').read_text()[-3000:]
         time.sleep(0.1)
-    yield folder
+    yield made
     broker.kill()
     broker.wait()
 
 
-def secure_line(bus, verb, folder, ca='ca.pem', password='ticklake-password', protocol='SASL_SSL', **options):
-    line = bus.line(verb, brokers='127.0.0.1:23391', replication=1, min_insync=1, **options)
+def secure_run(bus, verb, secure, ca='ca.pem', password='ticklake-password', protocol='SASL_SSL', **options):
+    line = bus.line(verb, brokers=secure.brokers, replication=1, min_insync=1, **options)
     for p in (f'client.security.protocol={protocol}', 'client.sasl.mechanism=SCRAM-SHA-512', 'client.sasl.username=ticklake',
-              f'client.sasl.password={password}', f'client.ssl.ca.location={folder}/{ca}'):
+              f'client.sasl.password={password}', f'client.ssl.ca.location={secure.folder}/{ca}'):
         line += ['property', p]
     return subprocess.run(line, capture_output=True, text=True, timeout=DEADLINE_S, env={**os.environ, 'BUS_DEBUG': '1'})
 
 
 def test_scram_over_tls(bus, secure):
-    done = secure_line(bus, 'prepare', secure)
+    done = secure_run(bus, 'prepare', secure)
     assert done.returncode == 0, done.stdout + done.stderr
-    done = secure_line(bus, 'publish', secure, events=5000)
+    done = secure_run(bus, 'publish', secure, events=5000)
     assert 'committed 5000' in done.stdout
-    assert 'row=5000' in secure_line(bus, 'position', secure).stdout
-    assert json.loads(secure_line(bus, 'describe', secure).stdout)['under_replicated'] == 0
+    assert 'row=5000' in secure_run(bus, 'position', secure).stdout
+    assert json.loads(secure_run(bus, 'describe', secure).stdout)['under_replicated'] == 0
 
 
 @pytest.mark.parametrize('wrong, code, words', [
@@ -484,7 +504,8 @@ def test_scram_over_tls(bus, secure):
     ({'protocol': 'PLAINTEXT'}, 69, 'security.protocol'),
 ])
 def test_wrong_security(bus, secure, wrong, code, words):
-    done = secure_line(bus, 'prepare', secure, **wrong)
+    done = secure_run(bus, 'prepare', secure, **wrong)
     assert done.returncode == code, done.stdout + done.stderr
-    assert words in done.stdout and '127.0.0.1:23391' in done.stdout or words == 'absent.pem' in done.stdout
+    assert words in done.stdout
+    assert secure.brokers in done.stdout or words == 'absent.pem'
     assert 'password' not in (done.stdout + done.stderr).replace('sasl.password', ''), 'a secret is told'
