@@ -71,15 +71,15 @@ static bool same_parts(struct comparing *c, const struct schema_type *a,
 
 static bool same_type(struct comparing *c, const struct schema_type *a, const struct schema_type *b)
 {
+    size_t before = c->pair_count;
+    for (size_t i = 0; a->form == FORM_RECORD && i < before; i++)
+        if (c->pairs[i][0] == a && c->pairs[i][1] == b) return true;
     if (a->form != b->form || a->count != b->count || a->size != b->size ||
         !str_eq(a->name, b->name) || !str_eq(a->logical, b->logical) ||
         a->precision != b->precision || a->scale != b->scale || !str_eq(a->standard, b->standard) ||
         !same_texts(a->aliases, a->alias_count, b->aliases, b->alias_count))
         return false;
-    size_t before = c->pair_count;
     if (a->form == FORM_RECORD) {
-        for (size_t i = 0; i < before; i++)
-            if (c->pairs[i][0] == a && c->pairs[i][1] == b) return true;
         if (before == PAIRS_MAX) return false;
         c->pairs[before][0] = a;
         c->pairs[c->pair_count++][1] = b;

@@ -418,6 +418,9 @@ class Confluent:
         deserializer = AvroDeserializer(self.client(), schema)
         return [deserializer(bytes.fromhex(line), self.context()) for line in lines.split()]
 
+    def close(self):
+        pass
+
     def versions(self):
         return self.client().get_versions(self.subject)
 
@@ -433,6 +436,10 @@ class Glue:
     def tool(self, *args, **kw):
         return tool(*args, env=self.env, **kw)
 
+    def close(self):
+        with contextlib.suppress(Exception):  # it may never have been made
+            self.api.delete_registry(RegistryId={'RegistryName': self.env['REGISTRY_NAME']})
+
     def versions(self):
         newest = self.api.get_schema(SchemaId={'RegistryName': self.env['REGISTRY_NAME'], 'SchemaName': self.subject})
         return list(range(1, newest['LatestSchemaVersion'] + 1))
@@ -440,7 +447,8 @@ class Glue:
 
 @pytest.fixture(params=[Confluent, Glue], ids=['confluent', 'glue'])
 def registry(request, servers):
-    return request.param(servers)
+    with contextlib.closing(request.param(servers)) as it:
+        yield it
 
 
 @pytest.fixture
@@ -451,7 +459,8 @@ def confluent(servers):
 
 @pytest.fixture
 def glue(servers):
-    return Glue(servers)
+    with contextlib.closing(Glue(servers)) as it:  # moto allows few registries
+        yield it
 
 
 def test_registered_once(registry):
@@ -597,3 +606,204 @@ def test_glue_rule(glue):
     glue.tool('register', glue.subject, input=ours_compact('trades'))
     made = glue.api.get_schema(SchemaId={'RegistryName': glue.env['REGISTRY_NAME'], 'SchemaName': glue.subject})
     assert made['Compatibility'] == 'FULL_ALL' and made['DataFormat'] == 'AVRO'
+
+
+class AwsLibrary:
+    """AWS's own Java library, driven through py4j: no Java of ours to compile."""
+
+    def __init__(self):
+        gateway = pytest.importorskip('py4j.java_gateway')
+        folder = subprocess.run([ROOT / 'tests/java/setup', 'folder'], capture_output=True, text=True, check=True).stdout.strip()
+        if not pathlib.Path(folder).is_dir():
+            pytest.skip('no jars: run tests/java/setup')
+        port = gateway.launch_gateway(classpath=f'{folder}/*', die_on_exit=True, javaopts=['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'])
+        self.gateway = gateway.JavaGateway(gateway_parameters=gateway.GatewayParameters(port=port))
+        self.jvm = self.gateway.jvm
+
+    def close(self):
+        self.gateway.shutdown()
+
+    def client(self, kind, glue, compression='NONE'):
+        aws = self.jvm.software.amazon.awssdk.auth.credentials
+        credentials = aws.StaticCredentialsProvider.create(aws.AwsBasicCredentials.create(
+            glue.env['AWS_ACCESS_KEY_ID'], glue.env['AWS_SECRET_ACCESS_KEY']))
+        settings = self.jvm.java.util.HashMap()
+        for name, value in {'endpoint': glue.env['REGISTRY_URL'], 'region': glue.env['AWS_REGION'], 'registry.name': glue.env['REGISTRY_NAME'],
+                            'schemaName': glue.subject, 'dataFormat': 'AVRO', 'avroRecordType': 'GENERIC_RECORD',
+                            'schemaAutoRegistrationEnabled': True, 'compression': compression}.items():
+            settings.put(name, value)
+        package = self.jvm.com.amazonaws.services.schemaregistry
+        if kind == 'write':
+            return package.serializers.GlueSchemaRegistryKafkaSerializer(credentials, settings)
+        return package.deserializers.GlueSchemaRegistryKafkaDeserializer(credentials, settings)
+
+    def record(self, schema, row):
+        """A GenericRecord of a row that fastavro understands."""
+        out = io.StringIO()
+        fastavro.json_writer(out, fastavro.parse_schema(json.loads(schema)), [row])
+        avro = self.jvm.org.apache.avro
+        parsed = avro.Schema.Parser().parse(schema)
+        decoder = avro.io.DecoderFactory.get().jsonDecoder(parsed, out.getvalue())
+        return avro.generic.GenericDatumReader(parsed).read(None, decoder)
+
+    def row(self, record):
+        avro = self.jvm.org.apache.avro
+        schema = record.getSchema()
+        stream = self.jvm.java.io.ByteArrayOutputStream()
+        encoder = avro.io.EncoderFactory.get().binaryEncoder(stream, None)
+        avro.generic.GenericDatumWriter(schema).write(record, encoder)
+        encoder.flush()
+        return fastavro.schemaless_reader(io.BytesIO(bytes(stream.toByteArray())), fastavro.parse_schema(json.loads(schema.toString())))
+
+
+@pytest.fixture(scope='module')
+def aws():
+    library = AwsLibrary()
+    yield library
+    library.close()
+
+
+def test_aws_library_reads_ours(aws, glue):
+    reader = aws.client('read', glue)
+    lines = glue.tool('encode', 'trades', glue.subject).stdout.split()
+    assert [aws.row(reader.deserialize('market.trades', bytes.fromhex(line))) for line in lines] == TRADES
+
+
+@pytest.mark.parametrize('compression', ['NONE', 'ZLIB'])
+def test_ours_reads_aws_library(aws, glue, compression):
+    """Also with the version that we registered: our text is the one that Java's Avro writes of the schema."""
+    ours_id = glue.tool('register', glue.subject, input=ours_compact('trades')).stdout.strip()
+    newer = changed('trades', liquidity=(['null', 'string'], None))
+    writer = aws.client('write', glue, compression)
+    lines = [bytes(writer.serialize('market.trades', aws.record(ours_compact('trades'), row))).hex() for row in TRADES]
+    assert all(line.startswith('0305' if compression == 'ZLIB' else '0300') and line[4:36] == ours_id for line in lines)
+    lines.append(bytes(writer.serialize('market.trades', aws.record(newer, {**TRADES[0], 'liquidity': 'maker'}))).hex())
+    assert lines[2][4:36] != ours_id and glue.versions() == [1, 2]
+    told = glue.tool('decode', 'trades', input='\n'.join(lines)).stdout.splitlines()
+    assert len(told) == 3
+    for line, trade in zip(told, TRADES + TRADES[:1]):
+        decoded_as(line, trade)
+
+
+# ---- servers that answer badly ----
+
+class Scripted(http.server.BaseHTTPRequestHandler):
+    """Answers from a list of (status, body), the last one again and again."""
+    protocol_version = 'HTTP/1.1'
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get('Content-Length', 0)))
+        self.server.asked.append((self.command, self.path, self.headers.get('X-Amz-Target'), self.headers.get('Authorization')))
+        status, body = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
+        if status is None:
+            self.server.release.wait(30)
+            return
+        self.send_response(status)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    do_GET = do_PUT = do_POST
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def scripted(*answers):
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Scripted)
+    server.answers, server.asked, server.release = list(answers), [], threading.Event()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server, f'http://127.0.0.1:{server.server_port}'
+    finally:
+        server.release.set()
+        server.shutdown()
+        server.server_close()
+
+
+AWS_KEYS = {'AWS_REGION': 'us-east-1', 'AWS_ACCESS_KEY_ID': 'AKIATEST', 'AWS_SECRET_ACCESS_KEY': 'very-secret'}
+HTML = '<!doctype html>\n<html lang=en>\n<title>502 Bad Gateway</title>'
+
+
+@pytest.mark.parametrize('kind', ['confluent', 'glue'])
+@pytest.mark.parametrize('answer, code, says', [
+    ((500, HTML), 69, '500 and no JSON: <!doctype html> <html lang=en>'), ((502, ''), 69, 'answered 502'), ((200, '<xml/>'), 69, 'no JSON'),
+    ((200, ''), 69, '200'), ((200, '{}'), 69, 'without'), ((200, '[]'), 69, ''), ((200, '{"id":-1,"SchemaVersionId":"x"}'), 69, 'without'),
+    ((200, '{"id":99999999999,"SchemaVersionId":"zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz"}'), 69, 'without'), ((404, HTML), 69, 'registry.url'),
+    ((404, '{"error_code":404,"message":"x"}'), 69, '404'), ((401, '{"error_code":401,"message":"no"}'), 77, 'rights'),
+    ((403, HTML), 77, 'rights'), ((429, '{"error_code":429}'), 69, '429'), ((302, ''), 69, '302'),
+    ((200, '{"id":1,"version":1,"SchemaVersionId":' + '"' + 'x' * 5000000), 70, 'longer than'),
+    ((200, '{"id":1,"version":1,"schema":"{","SchemaVersionId":"e22a0cd3-8a08-4b86-8d42-f07d252ac9a7","SchemaDefinition":"{","schemaType":"PROTOBUF","DataFormat":"JSON"}'),
+     78, 'not AVRO'),
+])
+def test_bad_answers(kind, answer, code, says):
+    with scripted(answer) as (server, url):
+        env = {'REGISTRY_KIND': kind, 'REGISTRY_URL': url, 'REGISTRY_USER': 'me', 'REGISTRY_PASSWORD': 'very-secret', **AWS_KEYS}
+        told = tool('latest', 's', env=env, check=code).stderr
+        assert says in told and url in told and 'very-secret' not in told and len(told) < 600
+        assert server.asked[0][3].startswith('Basic bWU6dmVyeS1zZWNyZXQ=' if kind == 'confluent' else 'AWS4-HMAC-SHA256 Credential=AKIATEST/')
+
+
+def test_no_answer():
+    with scripted((None, '')) as (_, url):
+        told = tool('latest', 's', env={'REGISTRY_KIND': 'confluent', 'REGISTRY_URL': url, 'REGISTRY_TIMEOUT_MS': '300'}, check=69).stderr
+        assert 'TIMEOUT' in told and url in told
+
+
+def test_secrets_in_addresses():
+    with scripted((500, HTML)) as (server, url):
+        env = {'REGISTRY_KIND': 'confluent', 'REGISTRY_URL': url.replace('://', '://me:very-secret@') + '/base/', 'REGISTRY_TOKEN': 'very-secret'}
+        told = tool('latest', 's/ü', env=env, check=69).stderr
+        assert 'very-secret' not in told and f'{url}/base' in told
+        assert server.asked[0][1] == '/base/subjects/s%2F%C3%BC/versions/latest'
+
+
+def test_not_configured():
+    assert 'registry.kind' in tool('latest', 's', check=78).stderr
+    assert 'registry.url' in tool('latest', 's', env={'REGISTRY_KIND': 'confluent'}, check=78).stderr
+
+
+VERSION = 'e22a0cd3-8a08-4b86-8d42-f07d252ac9a7'
+MISSING = (400, '{"__type":"com.amazonaws.glue#EntityNotFoundException","Message":"none"}')
+
+
+def glue_version(status, text='\\"int\\"', number=1):
+    return 200, f'{{"SchemaVersionId":"{VERSION}","SchemaDefinition":"{text}","DataFormat":"AVRO","VersionNumber":{number},"Status":"{status}"}}'
+
+
+@pytest.mark.parametrize('statuses, code, says', [
+    (['PENDING', 'PENDING', 'AVAILABLE'], 0, ''), (['PENDING', 'FAILURE'], 78, 'FAILURE'), (['PENDING'], 69, 'still'), (['FAILURE'], 78, 'FAILURE'),
+    (['DELETING'], 78, 'DELETING'),
+])
+def test_glue_status(statuses, code, says):
+    """AWS judges a version after it took it; what is not AVAILABLE in the end is refused."""
+    with scripted(MISSING, glue_version('AVAILABLE'), *map(glue_version, statuses)) as (server, url):
+        told = tool('register', 's', input='"long"', check=code,
+                    env={'REGISTRY_KIND': 'glue', 'REGISTRY_URL': url, 'REGISTRY_TIMEOUT_MS': '1000', **AWS_KEYS})
+        assert says in told.stderr
+        if code == 0:
+            assert told.stdout.strip() == VERSION.replace('-', '')
+        assert [a[2].split('.')[1] for a in server.asked[:3]] == ['GetSchemaByDefinition', 'GetSchemaVersion', 'RegisterSchemaVersion']
+
+
+def test_glue_refused_versions_do_not_count():
+    with scripted(glue_version('FAILURE', number=3), glue_version('FAILURE', number=2), glue_version('AVAILABLE')) as (_, url):
+        told = json.loads(tool('latest', 's', env={'REGISTRY_KIND': 'glue', 'REGISTRY_URL': url, **AWS_KEYS}).stdout)
+        assert told == ['s', 1, VERSION.replace('-', ''), '"int"']
+
+
+def test_glue_each():
+    """moto lacks ListSchemas: as AWS documents it, page by page."""
+    pages = [(200, '{"Schemas":[{"SchemaName":"a.x"},{"SchemaName":"b"}],"NextToken":"n"}'), (200, '{"Schemas":[{"SchemaName":"a.y"}]}')]
+    with scripted(*pages, glue_version('AVAILABLE')) as (server, url):
+        told = tool('each', 'a.', env={'REGISTRY_KIND': 'glue', 'REGISTRY_URL': url, **AWS_KEYS}).stdout
+        assert [json.loads(line)[0] for line in told.splitlines()] == ['a.x', 'a.y']
+        assert [a[2] for a in server.asked[:2]] == ['AWSGlue.ListSchemas'] * 2
+
+
+def test_unknown_ids_are_not_asked_again():
+    with scripted((404, '{"error_code":40403,"message":"Schema 9 not found"}')) as (server, url):
+        told = tool('decode', 'trades', input='000000000911\n' * 50, env={'REGISTRY_KIND': 'confluent', 'REGISTRY_URL': url}).stdout
+        assert told.count('error: NOT_FOUND') == 50 and len(server.asked) == 1
