@@ -108,34 +108,25 @@ static void count_commit(struct lake *l, int64_t rows, int64_t started_ns)
     atomic_store(&l->stats.position, l->position);
 }
 
-enum err_code lake_commit(struct lake *l, int64_t position, int64_t now_ns, struct err *e)
+static enum err_code commit_local(struct lake *l, const struct lake_move *moves, size_t move_count,
+                                  int64_t now_ns, struct err *e)
 {
-    CHECK(!l->o.read_only);
-    int64_t rows = lake_buffered_rows(l), started_ns = clock_mono_ns();
-    if (rows == 0 && l->state_count == 0 && position == l->position) return ERR_OK;
-    if (l->outcome_unknown)
-        return ERR(e, ERR_DISK,
-                   "%s: the last commit failed in a way that may have been durable; start again to "
-                   "find out",
-                   l->catalog_path);
     struct lake_change changes[TABLE_MAX], *pointers[TABLE_MAX];
     for (int i = 0; i < TABLE_MAX; i++) pointers[i] = &changes[i];
     size_t count = 0;
-    l->commit_ns = now_ns;
-    enum err_code code = make_changes(l, changes, &count, position, now_ns, e);
+    enum err_code code = make_changes(l, changes, &count, moves[0].to, now_ns, e);
     const struct lake_publish p = {.changes = pointers,
                                    .count = count,
-                                   .position_from = l->position,
-                                   .position_to = position,
+                                   .moves = moves,
+                                   .move_count = move_count,
                                    .now_ns = now_ns,
-                                   .with_buffers = true};
+                                   .proofs = &l->proofs,
+                                   .states = l->states,
+                                   .state_count = l->state_count};
     if (code == ERR_OK) code = lake_publish(l, &p, e);
     if (code == ERR_OK) {
         for (size_t i = 0; i < count; i++) remember_keys(l, &changes[i]);
-        l->position = position;
         lake_written_forget(l);
-        lake_rows_clear(l);
-        count_commit(l, rows, started_ns);
     } else if (l->outcome_unknown) {
         lake_written_forget(l);
     } else {
@@ -144,3 +135,38 @@ enum err_code lake_commit(struct lake *l, int64_t position, int64_t now_ns, stru
     for (size_t i = 0; i < count; i++) lake_change_done(&changes[i]);
     return code;
 }
+
+static enum err_code commit(struct lake *l, const struct lake_move *moves, size_t count,
+                            int64_t now_ns, struct err *e)
+{
+    int64_t rows = lake_buffered_rows(l), started_ns = clock_mono_ns();
+    if (l->outcome_unknown)
+        return ERR(e, ERR_DISK,
+                   "%s: the last commit failed in a way that may have been durable; start again to "
+                   "find out",
+                   l->catalog_path);
+    l->commit_ns = now_ns;
+    TRY(commit_local(l, moves, count, now_ns, e));
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(moves[i].name, LAKE_POSITION) == 0) l->position = moves[i].to;
+    lake_rows_clear(l);
+    count_commit(l, rows, started_ns);
+    return ERR_OK;
+}
+
+enum err_code lake_commit(struct lake *l, int64_t position, int64_t now_ns, struct err *e)
+{
+    const struct lake_move move = {LAKE_POSITION, l->position, position};
+    return lake_commit_moves(l, &move, 1, now_ns, e);
+}
+
+enum err_code lake_commit_moves(struct lake *l, const struct lake_move *moves, size_t count,
+                                int64_t now_ns, struct err *e)
+{
+    CHECK(!l->o.read_only && count > 0);
+    bool moving = lake_buffered_rows(l) > 0 || l->state_count > 0;
+    for (size_t i = 0; i < count; i++) moving |= moves[i].from != moves[i].to;
+    return moving ? commit(l, moves, count, now_ns, e) : ERR_OK;
+}
+
+void lake_drop(struct lake *l) { lake_rows_clear(l); }

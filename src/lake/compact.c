@@ -127,10 +127,11 @@ static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t
     c.ctx = p;
     enum err_code code = p->deletes ? join_deletes(l, &c, p, e) : join_data(l, &c, p, &runs, e);
     CRASH_POINT(compact_after_data);
+    const struct lake_move still = {LAKE_POSITION, l->position, l->position};
     const struct lake_publish publish = {.changes = changes,
                                          .count = 1,
-                                         .position_from = l->position,
-                                         .position_to = l->position,
+                                         .moves = &still,
+                                         .move_count = l->catalog->shared ? 0 : 1,
                                          .now_ns = now_ns,
                                          .compaction = true};
     if (code == ERR_OK) code = lake_publish(l, &publish, e);

@@ -6,9 +6,13 @@
 static enum err_code take_options(struct lake *l, const struct lake_options *o, struct err *e)
 {
     l->o = *o;
-    CHECK(o->catalog_path && o->warehouse && o->series);
-    if (!str_copy(l->catalog_path, sizeof l->catalog_path, str_of(o->catalog_path)))
+    CHECK((o->catalog_path || o->catalog_url) && o->warehouse && o->series);
+    struct str catalog = o->catalog_url ? STR("PostgreSQL") : str_of(o->catalog_path);
+    if (!str_copy(l->catalog_path, sizeof l->catalog_path, catalog))
         return ERR(e, ERR_CONFIG, "catalog %s: the path is too long", o->catalog_path);
+    l->o.catalog_url = l->catalog_url = o->catalog_url ? strdup(o->catalog_url) : NULL;
+    str_copy(l->worker, sizeof l->worker, str_of(o->worker ? o->worker : ""));
+    l->o.worker = l->worker;
     struct str warehouse = str_of(o->warehouse);
     while (warehouse.n > 1 && warehouse.p[warehouse.n - 1] == '/') warehouse.n--;
     bool place = str_starts(warehouse, "/") || lake_is_object(warehouse);
@@ -30,7 +34,7 @@ static enum err_code open_all(struct lake *l, struct err *e)
     TRY(lake_objects_open(l, e));
     if (!l->o.read_only && !l->objects) TRY(file_make_folders(l->warehouse, e));
     TRY(lake_catalog_open(l, e));
-    TRY(lake_catalog_position(l, &l->position, e));
+    TRY(lake_catalog_position(l, LAKE_POSITION, &l->position, e));
     atomic_store(&l->stats.position, l->position);
     for (int id = 0; id < TABLE_MAX; id++) TRY(lake_table_open(l, (enum table_id)id, e));
     lake_written_forget(l);
@@ -65,6 +69,7 @@ struct lake *lake_close(struct lake *l)
     free(l->written);
     free(l->cache);
     map_free(&l->series_ids);
+    free(l->catalog_url);
     free(l);
     return NULL;
 }
@@ -140,9 +145,4 @@ enum err_code lake_each_file(struct lake *l, enum table_id table,
         TRY(each(ctx, &file, e));
     }
     return ERR_OK;
-}
-
-enum err_code lake_proofs(struct lake *l, struct proof_set *ret, struct err *e)
-{
-    return lake_catalog_proofs(l, ret, e);
 }

@@ -208,11 +208,60 @@ enum err_code lake_metadata_each_location(const struct lake_table *t,
                                                                 struct str location, struct err *e),
                                           void *ctx, struct err *e) MUST_USE;
 
-/* ---- catalog.c: catalog.db */
+/* ---- catalog.c: pointers, positions, proof, states and garbage, in catalog.db or in a PostgreSQL database that many
+ * workers share. There a transaction holds the lock of all writers of ours from its begin on, and a connection that is lost
+ * outside of one is made anew. */
 struct lake_garbage {
     char *location;
     int64_t sequence_number; /* of the snapshot that removed it; 0: no snapshot needs it */
 };
+struct lake_state_put {
+    char *name;
+    struct str bytes;
+};
+typedef enum err_code (*lake_state_each)(void *ctx, struct str name, struct str bytes,
+                                         struct err *e);
+typedef enum err_code (*lake_position_each)(void *ctx, struct str name, int64_t position,
+                                            struct err *e);
+typedef enum err_code (*lake_garbage_each)(void *ctx, struct str table, struct str location,
+                                           struct err *e);
+struct lake_catalog {
+    bool shared;
+    enum err_code (*open)(struct lake *l, struct err *e);
+    void (*close)(struct lake *l);
+    enum err_code (*begin)(struct lake *l, struct err *e);
+    enum err_code (*begin_read)(struct lake *l, struct err *e); /* one moment; no lock */
+    enum err_code (*commit)(struct lake *l, struct err *e);
+    void (*rollback)(struct lake *l);
+    /* A lost race inside of a transaction takes back what was done since `mark`. */
+    enum err_code (*mark)(struct lake *l, struct err *e);
+    enum err_code (*back_to_mark)(struct lake *l, struct err *e);
+    enum err_code (*pointer)(struct lake *l, const char *table, char **ret, struct err *e);
+    enum err_code (*swap)(struct lake *l, const char *table, const char *from, const char *to,
+                          bool *ret_won, struct err *e);
+    enum err_code (*position)(struct lake *l, const char *name, int64_t *ret, struct err *e);
+    enum err_code (*each_position)(struct lake *l, const char *prefix, lake_position_each each,
+                                   void *ctx, struct err *e);
+    enum err_code (*move)(struct lake *l, const struct lake_move *moves, size_t count,
+                          size_t *ret_moved, struct err *e);
+    enum err_code (*add_proofs)(struct lake *l, const struct proof_set *p, struct err *e);
+    enum err_code (*proofs)(struct lake *l, struct proof_set *ret, struct err *e);
+    enum err_code (*put_states)(struct lake *l, const struct lake_state_put *items, size_t count,
+                                struct err *e);
+    enum err_code (*each_state)(struct lake *l, const char *prefix, lake_state_each each, void *ctx,
+                                struct err *e);
+    enum err_code (*add_garbage)(struct lake *l, const char *table,
+                                 const struct lake_garbage *items, size_t count, int64_t now_ns,
+                                 struct err *e);
+    enum err_code (*release)(struct lake *l, const char *table, int64_t sequence_number,
+                             int64_t now_ns, struct err *e);
+    enum err_code (*each_garbage)(struct lake *l, int64_t released_before_ns,
+                                  lake_garbage_each each, void *ctx, struct err *e);
+    enum err_code (*forget)(struct lake *l, struct str location, struct err *e);
+    enum err_code (*is_garbage)(struct lake *l, const char *location, bool *ret, struct err *e);
+};
+extern const struct lake_catalog lake_catalog_sqlite, lake_catalog_postgres;
+#define LAKE_POSITION "lake" /* the one position of a lake with one writer */
 enum err_code lake_catalog_open(struct lake *l, struct err *e) MUST_USE;
 void lake_catalog_close(struct lake *l);
 enum err_code lake_catalog_begin(struct lake *l, struct err *e) MUST_USE;
@@ -224,22 +273,28 @@ enum err_code lake_catalog_pointer(struct lake *l, const char *table, char **ret
 /* from NULL creates. *ret_won false: the pointer is not `from` any more. */
 enum err_code lake_catalog_swap(struct lake *l, const char *table, const char *from, const char *to,
                                 bool *ret_won, struct err *e) MUST_USE;
-enum err_code lake_catalog_position(struct lake *l, int64_t *ret, struct err *e) MUST_USE;
-enum err_code lake_catalog_move(struct lake *l, int64_t from, int64_t to, struct err *e) MUST_USE;
+/* 0 where the name is not there. */
+enum err_code lake_catalog_position(struct lake *l, const char *name, int64_t *ret,
+                                    struct err *e) MUST_USE;
+/* In order; *ret_moved < count: that one is not at its `from` any more. */
+enum err_code lake_catalog_move(struct lake *l, const struct lake_move *moves, size_t count,
+                                size_t *ret_moved, struct err *e) MUST_USE;
 enum err_code lake_catalog_add_proofs(struct lake *l, const struct proof_set *p,
                                       struct err *e) MUST_USE;
 enum err_code lake_catalog_proofs(struct lake *l, struct proof_set *ret, struct err *e) MUST_USE;
-enum err_code lake_catalog_put_state(struct lake *l, struct str name, struct str bytes,
-                                     struct err *e) MUST_USE;
+/* Names differ; empty bytes delete. */
+enum err_code lake_catalog_put_states(struct lake *l, const struct lake_state_put *items,
+                                      size_t count, struct err *e) MUST_USE;
+enum err_code lake_catalog_add_garbage(struct lake *l, const char *table,
+                                       const struct lake_garbage *items, size_t count,
+                                       int64_t now_ns, struct err *e) MUST_USE;
 enum err_code lake_catalog_garbage(struct lake *l, const char *table, const struct lake_garbage *g,
                                    int64_t now_ns, struct err *e) MUST_USE;
 /* Files that were removed at or before this sequence number are needed by no snapshot from now on. */
 enum err_code lake_catalog_release(struct lake *l, const char *table, int64_t sequence_number,
                                    int64_t now_ns, struct err *e) MUST_USE;
 enum err_code lake_catalog_each_garbage(struct lake *l, int64_t released_before_ns,
-                                        enum err_code (*each)(void *ctx, struct str table,
-                                                              struct str location, struct err *e),
-                                        void *ctx, struct err *e) MUST_USE;
+                                        lake_garbage_each each, void *ctx, struct err *e) MUST_USE;
 enum err_code lake_catalog_forget(struct lake *l, struct str location, struct err *e) MUST_USE;
 enum err_code lake_catalog_is_garbage(struct lake *l, const char *location, bool *ret,
                                       struct err *e) MUST_USE;
@@ -502,17 +557,21 @@ enum err_code lake_change_build(struct lake *l, struct lake_change *c, struct er
 struct lake_publish {
     struct lake_change **changes;
     size_t count;
-    int64_t position_from, position_to, now_ns;
-    bool with_buffers; /* proofs and state */
-    bool compaction;   /* for the crash points */
+    const struct lake_move *moves;
+    size_t move_count;
+    int64_t now_ns;
+    const struct proof_set *proofs; /* or NULL */
+    const struct lake_state_put *states;
+    size_t state_count;
+    bool compaction; /* for the crash points */
+    bool begun;      /* the catalog's transaction is open already; after an error it still is */
+    /* What else belongs into the transaction. */
+    enum err_code (*also)(struct lake *l, const void *ctx, struct err *e);
+    const void *ctx;
 };
 enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct err *e) MUST_USE;
 
 /* ---- lake.c */
-struct lake_state_put {
-    char *name;
-    struct str bytes;
-};
 struct lake_counters {
     _Atomic int64_t commits, rows, files_written, bytes_written, commit_ns_total, commit_ns_max;
     _Atomic int64_t conflicts, compactions, files_removed, position, buffered_rows, unreadable;
@@ -522,8 +581,11 @@ struct lake {
     struct lake_options o;
     char catalog_path[PATH_LIMIT], warehouse[PATH_LIMIT];
     struct lake_objects *objects; /* NULL: the warehouse is a folder */
+    char *catalog_url, worker[80];
+    const struct lake_catalog *catalog;
     sqlite3 *db;
     sqlite3_stmt *queries[LAKE_QUERIES];
+    struct lake_postgres *postgres;
     struct lake_table tables[TABLE_MAX];
     struct lake_rows rows[TABLE_MAX];
     struct lake_row_set sets[TABLE_MAX];

@@ -7,24 +7,30 @@
 
 /* The act itself: everything is on the disk, then one SQLite transaction makes it the truth. */
 
-static enum err_code write_state(struct lake *l, struct err *e)
-{
-    TRY(lake_catalog_add_proofs(l, &l->proofs, e));
-    for (size_t i = 0; i < l->state_count; i++)
-        TRY(lake_catalog_put_state(l, str_of(l->states[i].name), l->states[i].bytes, e));
-    return ERR_OK;
-}
-
 static enum err_code write_garbage(struct lake *l, const struct lake_change *c, struct err *e)
 {
     const struct lake_next *n = &c->next;
-    struct lake_table *t = c->table;
-    for (size_t i = 0; i < n->garbage_count; i++)
-        TRY(lake_catalog_garbage(l, t->t->name, &n->garbage[i], c->now_ns, e));
-    for (size_t i = 0; i < t->vanished_count; i++)
-        TRY(lake_catalog_garbage(l, t->t->name, &t->vanished[i], c->now_ns, e));
+    const struct lake_table *t = c->table;
+    const char *name = t->t->name;
+    TRY(lake_catalog_add_garbage(l, name, n->garbage, n->garbage_count, c->now_ns, e));
+    TRY(lake_catalog_add_garbage(l, name, t->vanished, t->vanished_count, c->now_ns, e));
     if (n->release_below < 0) return ERR_OK;
-    return lake_catalog_release(l, t->t->name, n->release_below, c->now_ns, e);
+    return lake_catalog_release(l, name, n->release_below, c->now_ns, e);
+}
+
+static enum err_code move_positions(struct lake *l, const struct lake_publish *p, struct err *e)
+{
+    size_t moved;
+    TRY(lake_catalog_move(l, p->moves, p->move_count, &moved, e));
+    if (moved == p->move_count) return ERR_OK;
+    const struct lake_move *m = &p->moves[moved];
+    if (strcmp(m->name, LAKE_POSITION) == 0)
+        return ERR(e, ERR_IN_USE,
+                   "%s: the position is no longer %lld: another ticklake writes to this lake; stop "
+                   "one",
+                   l->catalog_path, (long long)m->from);
+    return ERR(e, ERR_FENCED, "%s: position %s is no longer %lld", l->catalog_path, m->name,
+               (long long)m->from);
 }
 
 static enum err_code fill_transaction(struct lake *l, const struct lake_publish *p, bool *ret_won,
@@ -37,23 +43,25 @@ static enum err_code fill_transaction(struct lake *l, const struct lake_publish 
                               c->next.metadata_location, ret_won, e));
     }
     if (!*ret_won) return ERR_OK;
-    TRY(lake_catalog_move(l, p->position_from, p->position_to, e));
-    if (p->with_buffers) TRY(write_state(l, e));
+    TRY(move_positions(l, p, e));
+    if (p->proofs) TRY(lake_catalog_add_proofs(l, p->proofs, e));
+    TRY(lake_catalog_put_states(l, p->states, p->state_count, e));
     for (size_t i = 0; i < p->count; i++) TRY(write_garbage(l, p->changes[i], e));
-    return ERR_OK;
+    return p->also ? p->also(l, p->ctx, e) : ERR_OK;
 }
 
-static enum err_code transact(struct lake *l, const struct lake_publish *p, bool *ret_won,
-                              struct err *e)
+static enum err_code transact(struct lake *l, const struct lake_publish *p, bool held,
+                              bool *ret_won, struct err *e)
 {
     if (p->compaction)
         CRASH_POINT(compact_before_pointer);
     else
         CRASH_POINT(lake_before_pointer);
-    TRY(lake_catalog_begin(l, e));
+    TRY(held ? l->catalog->mark(l, e) : lake_catalog_begin(l, e));
     enum err_code code = fill_transaction(l, p, ret_won, e);
+    if (code == ERR_OK && !*ret_won && held) return l->catalog->back_to_mark(l, e);
     if (code == ERR_OK && *ret_won) code = lake_catalog_commit(l, e);
-    if (code != ERR_OK || !*ret_won) lake_catalog_rollback(l);
+    if (!held && (code != ERR_OK || !*ret_won)) lake_catalog_rollback(l);
     if (code != ERR_OK || !*ret_won) return code;
     if (p->compaction)
         CRASH_POINT(compact_after_pointer);
@@ -128,7 +136,8 @@ static enum err_code prepare(struct lake *l, const struct lake_publish *p, struc
     return ERR_OK;
 }
 
-enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct err *e)
+static enum err_code try_often(struct lake *l, const struct lake_publish *p, bool held,
+                               struct err *e)
 {
     for (int try_number = 0; try_number < LAKE_SWAP_TRIES; try_number++) {
         TRY(prepare(l, p, e));
@@ -136,7 +145,7 @@ enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct 
         for (size_t i = 0; i < p->count; i++) TRY(lake_change_build(l, p->changes[i], e));
         TRY(lake_objects_flush(l, e));
         bool won = false;
-        TRY(transact(l, p, &won, e));
+        TRY(transact(l, p, held, &won, e));
         if (won) {
             for (size_t i = 0; i < p->count; i++) adopt(p->changes[i]);
             return ERR_OK;
@@ -148,4 +157,15 @@ enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct 
     }
     return ERR(e, ERR_CONFLICT, "lake: lost %d races for a table against another writer in a row",
                LAKE_SWAP_TRIES);
+}
+
+/* In a shared catalog everything from the first look at the pointers happens under the lock, so that only writers that are
+ * not ours can come in between. In a file of one writer the lock is only held for the moment of the swap. */
+enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct err *e)
+{
+    bool begin = l->catalog->shared && !p->begun;
+    if (begin) TRY(lake_catalog_begin(l, e));
+    enum err_code code = try_often(l, p, begin || p->begun, e);
+    if (begin && code != ERR_OK) lake_catalog_rollback(l);
+    return code;
 }

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include <libpq-fe.h>
+
 #include "io/file.h"
 #include "lake/lake.h"
 
@@ -67,6 +69,18 @@ static inline void world_remove(const char *path)
     if (file_list(path, world_remove_one, (void *)(uintptr_t)path, NULL) == ERR_OK) rmdir(path);
 }
 
+/* With this in the environment (tests/e2e/test_lake_postgres.py sets it) the catalog is in that PostgreSQL database. */
+static inline const char *world_url(void) { return getenv("TICKLAKE_TEST_POSTGRES"); }
+
+static inline void world_sql(const char *sql)
+{
+    PGconn *conn = PQconnectdb(world_url());
+    PGresult *r = PQexec(conn, sql);
+    if (PQresultStatus(r) != PGRES_COMMAND_OK) fail_msg("%s: %s", sql, PQerrorMessage(conn));
+    PQclear(r);
+    PQfinish(conn);
+}
+
 static inline struct world *world_new(uint64_t seed)
 {
     struct world *world = calloc(1, sizeof *world);
@@ -93,6 +107,7 @@ static inline struct world *world_new(uint64_t seed)
     }
     for (int i = 0; i < WORLD_CANDLES; i++) world->candles[i].revision = -1;
     world->o = (struct lake_options){.catalog_path = world->catalog,
+                                     .catalog_url = world_url(),
                                      .warehouse = world->warehouse,
                                      .series = world->series,
                                      .snapshots_keep = 4,
@@ -101,6 +116,8 @@ static inline struct world *world_new(uint64_t seed)
                                      .target_file_bytes = 1 << 20,
                                      .compact_files = 4,
                                      .buffer_rows_max = 100000};
+    if (world_url())
+        world_sql("SET client_min_messages = error; DROP SCHEMA IF EXISTS ticklake CASCADE");
     assert_ok(lake_open(&world->o, &world->lake, &world->e));
     return world;
 }

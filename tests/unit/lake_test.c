@@ -417,6 +417,7 @@ static void a_read_only_lake_needs_one_that_exists(void **state)
     assert_int_equal(lake_position(reader), 10);
     lake_close(reader);
     o.catalog_path = "/nonexistent/catalog.db";
+    o.catalog_url = NULL;
     assert_int_equal(lake_open(&o, &reader, &world->e), ERR_NOT_FOUND);
     world_free(world);
 }
