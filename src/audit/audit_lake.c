@@ -74,7 +74,6 @@ static void problem(void *ctx, const char *path, const char *what)
 
 static enum err_code check_file(void *ctx, const struct lake_file *f, struct err *e)
 {
-    (void)e;
     struct audit *a = ctx;
     bool rereads = f->table == TABLE_TRADES || f->table == TABLE_QUOTES;
     a->result->checks[CHECK_FILES].compared++;
@@ -83,8 +82,9 @@ static enum err_code check_file(void *ctx, const struct lake_file *f, struct err
     /* Files of trades and quotes are told by the re-read, with more words. */
     if (rereads && !f->foreign && !f->is_delete) return ERR_OK;
     const char *path = f->path;
+    int64_t size;
     if (strncmp(path, "file://", 7) == 0) path += 7;
-    int64_t size = file_size(path);
+    TRY(lake_file_size(a->lake, path, &size, e));
     if (size < 0)
         audit_differs(a, CHECK_FILES, path, "the file is gone; the table counts %lld rows in it",
                       (long long)f->rows);
