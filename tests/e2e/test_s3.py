@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import time
@@ -439,6 +440,25 @@ def test_a_store_that_goes_away_costs_nothing(gateway, lake):
     lake.check(gateway.url)
     assert lake.run(0, LAKE_CHECK='1') == ''
     proxy.stop()
+
+
+def test_killed_at_any_moment(gateway, lake):
+    lake.run(1)
+    chance = random.Random(5)
+    for _ in range(8):
+        process = subprocess.Popen([lake.make, lake.folder, '1000', lake.expected], stdout=subprocess.DEVNULL,
+                                   env={**KEYS, 'S3_ENDPOINT': lake.url, 'S3_WAREHOUSE': lake.warehouse})
+        time.sleep(chance.uniform(0.05, 0.5))  # a moment, not a wait for something
+        process.kill()
+        process.wait()
+    lake.run(2, LAKE_CLEAN='1')
+    lake.check(gateway.url)
+    assert lake.run(0, LAKE_CHECK='1') == ''
+    for name in ('trades', 'candles', 'gaps'):
+        table = lake.catalog(gateway.url).load_table(f'market.{name}')
+        kept = {p.rsplit('/', 1)[1] for p in table.inspect.all_files()['file_path'].to_pylist()}
+        there = {p.name for p in lake.objects(gateway) if p.suffix == '.parquet' and f'/{name}/' in str(p)}
+        assert there == kept, 'what no snapshot needs was removed, and nothing else'
 
 
 def test_a_lake_finds_its_bucket_missing(gateway, lake):
