@@ -37,7 +37,7 @@ class Gateway:
         self.data = self.folder / 'data'
         self.process = None
 
-    def start(self):
+    def start(self, *more):
         self.data.mkdir(parents=True, exist_ok=True)
         sidecar = []
         probe = self.folder / 'probe'
@@ -49,7 +49,7 @@ class Gateway:
             sidecar = ['--sidecar', str(self.folder / 'sidecar')]
         self.process = subprocess.Popen(
             [self.program, '--port', f'127.0.0.1:{self.port}', '--quiet', '--virtual-domain', f'localhost:{self.port}',
-             'posix', *sidecar, self.data], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+             *more, 'posix', *sidecar, self.data], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, 'ROOT_ACCESS_KEY': KEY, 'ROOT_SECRET_KEY': SECRET})
         until = time.monotonic() + DEADLINE_S
         while True:

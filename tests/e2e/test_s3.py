@@ -154,6 +154,20 @@ def test_answers_of_another_kind(call, scripted):
     assert len(region.requests) == 1, 'no redirect is followed'
 
 
+def test_the_certificate_is_checked(gateway, call, tmp_path):
+    key, certificate = tmp_path / 'key', tmp_path / 'certificate'
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', key,
+                    '-out', certificate, '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost'], check=True, capture_output=True)
+    server = Gateway(gateway.program, tmp_path / 's3').start('--cert', key.with_name('certificate'), '--key', key)
+    url = f'https://127.0.0.1:{server.port}'
+    told = call(url, 'tries=1', 'make-bucket', 'bucket', check=LATER)
+    assert 'certificate' in told
+    call(url, f'ca={certificate}', 'make-bucket', 'bucket')
+    call(url, f'ca={certificate}', 'put-bytes-absent', 's3://bucket/k', 'x')
+    assert 'certificate' in call(url, f'ca={key}', 'tries=1', 'head', 's3://bucket/k', check=78)
+    server.stop()
+
+
 # ---- retries by class
 
 @pytest.mark.parametrize('first', [error(503, 'SlowDown'), error(500, 'InternalError'), error(400, 'RequestTimeout'),

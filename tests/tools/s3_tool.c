@@ -1,6 +1,6 @@
 /* s3_tool.c - the S3 client by hand, for tests/e2e/test_s3.py. Credentials are found as aws.h says.
  *
- *   s3_tool ENDPOINT [virtual] [tries=N] [part=BYTES] [timeout=MS] [probed] COMMAND...
+ *   s3_tool ENDPOINT [virtual] [tries=N] [part=BYTES] [timeout=MS] [ca=FILE] [probed] COMMAND...
  *     put ADDRESS FILE | put-absent ADDRESS FILE | put-bytes ADDRESS TEXT | put-bytes-absent ADDRESS TEXT
  *     get ADDRESS FILE | cat ADDRESS LIMIT | head ADDRESS | delete ADDRESS | list PREFIX | probe PREFIX
  *     make-bucket BUCKET | source | bench PREFIX COUNT
@@ -93,6 +93,7 @@ static bool option(struct s3_options *o, bool *probed, const char *text)
 {
     int64_t n;
     const char *equals = strchr(text, '=');
+    if (str_starts(str_of(text), "ca=")) return (o->aws.ca_file = text + 3) != NULL;
     if (strcmp(text, "virtual") == 0) return o->virtual_host = true;
     if (strcmp(text, "probed") == 0) return *probed = true;
     if (!equals || str_to_i64(str_of(equals + 1), &n) != ERR_OK) return false;
