@@ -173,8 +173,8 @@ class Tail:
     """A changes_tail at work, and what it printed."""
 
     def __init__(self, server, *args, url=None):
-        self.out = tempfile.TemporaryFile('w+')
-        self.err = tempfile.TemporaryFile('w+')
+        self.out = tempfile.TemporaryFile('a+')  # appends: we read through the same file offset
+        self.err = tempfile.TemporaryFile('a+')
         line = [str(find_tool('changes_tail')), '--url', url or server.url, *map(str, args)]
         self.process = subprocess.Popen(line, stdout=self.out, stderr=self.err)
 
@@ -345,7 +345,7 @@ def active(server):
 def test_stalled_consumer(server):
     """A consumer that stands still holds up neither the server's checkpoints nor much memory, and loses nothing."""
     server.slot()
-    reader = Tail(server, '--confirm', '--events', '--batch', 500, '--buffer', 4 << 20, '--stall-after', 1, '--stall-ms', 15000)
+    reader = Tail(server, '--confirm', '--events', '--batch', 500, '--buffer', 4 << 20, '--stall-after', 1, '--stall-ms', 8000)
     server.sql("CALL public.write('w', 1, 10, 10)")
     wait(lambda: len(reader.events) > 0)
     server.sql("CALL public.write('w', 1, 30, 10000)")
