@@ -30,12 +30,12 @@ enum err_code changes_link_wait(struct changes_link *l, bool to_write, int32_t t
     return n == 0 ? ERR_TIMEOUT : ERR_OK;
 }
 
-/* libpq's words end with a line feed, and have the severity in front. */
+/* The first line of libpq's words; further ones guess, or tell where in the server's source. */
 static struct str words_of(const char *message)
 {
     struct str s = str_trim(str_of(message ? message : ""));
     if (s.n == 0) return STR("no reason given");
-    return s;
+    return str_cut(&s, '\n');
 }
 
 static enum err_code code_of_state(const char *state)
@@ -82,8 +82,6 @@ static enum err_code connect_error(struct changes_link *l, struct err *e)
         words = str_trim((struct str){words.p + i + 10, words.n - i - 10});
         break;
     }
-    const char *line = memchr(words.p, '\n', words.n); /* behind it, where in the server's source */
-    if (line) words.n = (size_t)(line - words.p);
     if (PQconnectionNeedsPassword(l->conn)) code = ERR_REFUSED;
     return ERR(e, code, "PostgreSQL at %s: connect as %s: %.*s%s", l->address,
                PQuser(l->conn) ? PQuser(l->conn) : "?", STR_ARG(words),

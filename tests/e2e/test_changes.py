@@ -173,15 +173,14 @@ class Tail:
     """A changes_tail at work, and what it printed."""
 
     def __init__(self, server, *args, url=None):
-        self.out = tempfile.TemporaryFile('a+')  # appends: we read through the same file offset
-        self.err = tempfile.TemporaryFile('a+')
+        self.folder = tempfile.TemporaryDirectory()
+        self.out, self.err = (pathlib.Path(self.folder.name, name) for name in ('out', 'err'))
         line = [str(find_tool('changes_tail')), '--url', url or server.url, *map(str, args)]
-        self.process = subprocess.Popen(line, stdout=self.out, stderr=self.err)
+        with open(self.out, 'wb') as out, open(self.err, 'wb') as err:
+            self.process = subprocess.Popen(line, stdout=out, stderr=err)
 
-    def text(self, stream=None):
-        stream = stream or self.out
-        stream.seek(0)
-        return stream.read()
+    def text(self, path=None):
+        return (path or self.out).read_text()
 
     def end(self, code=0, timeout=120):
         try:
@@ -385,12 +384,13 @@ def test_bulk_is_the_stream(server, size):
     server.sql(f"CALL public.write('w', 1, {60000 // size}, {size * 2})")
     stream = tail(server, '--events', '--quiet-ms', 1500)
     assert stream.totals['bulk_reads'] == 0
-    bulk = tail(server, '--slot', 'second', '--events', '--confirm', '--bulk', 20000, '--buffer', 1 << 20, '--quiet-ms', 1500)
+    bulk = tail(server, '--slot', 'second', '--events', '--confirm', '--bulk', 20000, '--buffer', 1 << 20,
+                '--stop-after', stream.totals['rows'])
     assert bulk.totals['bulk_reads'] >= 2
     assert bulk.lines == stream.lines and len(bulk.lines) > 30000
     assert bulk.totals['sum'] == stream.totals['sum']
     # A consumer that confirms nothing gets further all the same, as a stream.
-    unconfirmed = tail(server, '--slot', 'third', '--events', '--bulk', 20000, '--quiet-ms', 14000)
+    unconfirmed = tail(server, '--slot', 'third', '--events', '--bulk', 20000, '--stop-after', stream.totals['rows'])
     assert unconfirmed.totals['bulk_reads'] == 1 and unconfirmed.lines == stream.lines
     # In the midst of a transaction, from a position that the slot has not confirmed.
     middle = tail(server, '--events', '--batch', 7777, '--stop-after', 7777)
