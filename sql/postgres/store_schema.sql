@@ -3,8 +3,14 @@
 --
 -- trade_rows.key: '' where `id` is the trade's id; 't' and the id as given where it is no 64-bit number; where there is none
 --   'n' and venue time, price, size, ordinal. day: of venue_time, else of the receipt (days since 1970 as a date).
+-- quote_rows.digest: NULL for a live stream's quotes, which have no key; else a hash of the quote, so that history written twice
+--   is there once. candle_rows.digest: a hash of all that the venue stated.
 -- batches: one row a group commit, in its transaction. (writer, number) is its identity: a commit whose answer was lost is
---   looked up by it. live: `clock` is a wall clock. sum, content, proofs: as in store.db.
+--   looked up by it. live: `clock` is a wall clock. sum, content, proofs: as in store.db. Sequences of a batch rise, with holes
+--   where a row was there already. first_day, last_day: of its rows in daily partitions. whole: false once retention took
+--   some of them. A batch was confirmed by the slots when a batch with horizon > its xid has lsn <= what they confirmed.
+-- gap_ledger: the newest state of each gap. gap ids come in blocks of 2^32, sequences in blocks of 2^22.
+-- Daily partitions are named TABLE_YYYYMMDD; TABLE_before holds all days before 2009, TABLE_after all from 2100 on.
 CREATE TABLE ticklake.series (
     id int PRIMARY KEY,
     venue text NOT NULL,
@@ -43,7 +49,8 @@ CREATE TABLE ticklake.quote_rows (
     ask_size numeric,
     venue_time bigint,
     received bigint NOT NULL,
-    sequence bigint NOT NULL
+    sequence bigint NOT NULL,
+    digest bytea
 ) PARTITION BY RANGE (day);
 CREATE TABLE ticklake.gap_rows (
     sequence bigint PRIMARY KEY,
@@ -128,5 +135,92 @@ CREATE TABLE ticklake.batches (
     sum bytea NOT NULL,
     content bytea NOT NULL,
     proofs bytea NOT NULL,
+    text_bytes bigint NOT NULL,
+    first_day date,
+    last_day date,
+    whole boolean NOT NULL DEFAULT true,
+    written timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lsn pg_lsn NOT NULL DEFAULT pg_current_wal_insert_lsn(),
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    horizon xid8 NOT NULL DEFAULT pg_snapshot_xmin(pg_current_snapshot()),
     PRIMARY KEY (writer, number)
 );
+CREATE INDEX trade_rows_sequence ON ticklake.trade_rows
+    USING brin (sequence) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX quote_rows_sequence ON ticklake.quote_rows
+    USING brin (sequence) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX dead_rows_sequence ON ticklake.dead_rows
+    USING brin (sequence) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX candle_rows_sequence ON ticklake.candle_rows (sequence);
+CREATE UNIQUE INDEX quote_rows_digest ON ticklake.quote_rows (series, digest, day)
+    WHERE digest IS NOT NULL;
+CREATE INDEX instrument_rows_names
+    ON ticklake.instrument_rows (venue, symbol, venue_symbol, sequence);
+CREATE INDEX batches_first ON ticklake.batches (first_sequence);
+CREATE INDEX batches_last ON ticklake.batches (last_sequence);
+CREATE INDEX batches_written ON ticklake.batches (written);
+CREATE INDEX batches_lsn ON ticklake.batches (lsn);
+
+CREATE TABLE ticklake.gap_ledger (
+    gap_id bigint PRIMARY KEY,
+    writer text NOT NULL,
+    sequence bigint NOT NULL,
+    series int NOT NULL,
+    stream smallint NOT NULL,
+    kind smallint NOT NULL,
+    state smallint NOT NULL,
+    from_id bigint,
+    to_id bigint,
+    from_time bigint,
+    to_time bigint,
+    missing_count bigint,
+    rows_recovered bigint NOT NULL,
+    candles_revised bigint NOT NULL,
+    opened bigint,
+    closed bigint,
+    cause text NOT NULL
+);
+CREATE INDEX gap_ledger_open ON ticklake.gap_ledger (gap_id) WHERE state = 0;
+CREATE TABLE ticklake.dedup_state (
+    writer text NOT NULL,
+    series int NOT NULL,
+    stream smallint NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (writer, series, stream)
+);
+CREATE TABLE ticklake.source_positions (
+    writer text NOT NULL,
+    name text NOT NULL,
+    frames bigint NOT NULL,
+    done boolean NOT NULL,
+    PRIMARY KEY (writer, name)
+);
+CREATE TABLE ticklake.proof_kept (
+    series int NOT NULL,
+    stream smallint NOT NULL,
+    minute bigint NOT NULL,
+    count bigint NOT NULL,
+    sum bytea NOT NULL,
+    PRIMARY KEY (series, stream, minute)
+);
+CREATE TABLE ticklake.jobs (
+    job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    command text NOT NULL,
+    arguments text NOT NULL,
+    message text NOT NULL,
+    started bigint NOT NULL,
+    finished bigint,
+    row_count bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    exit_code int NOT NULL
+);
+-- One row. removed_sequence: newest sequence of a batch that retention removed.
+CREATE TABLE ticklake.meta (
+    id int PRIMARY KEY CHECK (id = 1),
+    version int NOT NULL,
+    removed_sequence bigint NOT NULL,
+    created timestamptz NOT NULL DEFAULT now()
+);
+CREATE SEQUENCE ticklake.sequence_blocks INCREMENT BY 4194304 START 1;
+CREATE SEQUENCE ticklake.gap_blocks INCREMENT BY 4294967296 START 1;
+CREATE SEQUENCE ticklake.guests;

@@ -109,6 +109,18 @@ DELETE FROM candle_rows WHERE sequence <= ?1;
 -- name: delete_batches
 DELETE FROM batch_rows WHERE last_sequence <= ?1;
 
+-- name: has_jobs
+SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'jobs';
+-- name: add_job
+INSERT INTO jobs (command, arguments, message, started, finished, row_count, duplicates, exit_code)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+-- name: put_job
+UPDATE jobs SET command = ?1, arguments = ?2, message = ?3, started = ?4, finished = ?5,
+    row_count = ?6, duplicates = ?7, exit_code = ?8 WHERE job_id = ?9;
+-- name: read_jobs
+SELECT job_id, command, arguments, message, started, finished, row_count, duplicates, exit_code
+FROM jobs ORDER BY job_id DESC LIMIT ?1;
+
 -- name: page_count
 PRAGMA page_count;
 -- name: freelist_count

@@ -119,9 +119,13 @@ int64_t store_tail_mark(struct store_tail *t); /* newest durable sequence seen n
 /* For the proof: what the batch rows claim, in order, and what each minute adds up to. */
 struct store_batch_claim {
     int64_t batch, first_sequence, last_sequence, events, trades, quotes;
-    u128 sum;            /* of the trade and quote hashes of the batch, mod 2^128 */
-    u128 content;        /* of store_content() over all its events */
-    int64_t received_ns; /* newest of this and all batches before it, or TIME_ABSENT */
+    u128 sum;     /* of the trade and quote hashes of the batch, mod 2^128 */
+    u128 content; /* of store_content() over all its events */
+    int64_t
+        received_ns; /* newest of this and all batches before it (of its writer), or TIME_ABSENT */
+    const char *writer; /* PostgreSQL; lives until `each` returns */
+    int64_t number;     /* of the writer's batches, from 1 without holes; SQLite: as batch */
+    bool finish;        /* PostgreSQL */
 };
 /* A hash over everything that the store keeps of an event, for every kind. The proof leaves out receipt, origin, id
  * ranges, gaps, dead letters and candles; this finds an altered digit there too. Needs the event's sequence. */

@@ -17,16 +17,17 @@ static uint64_t unpack(const uint8_t *from, int bytes)
     return v;
 }
 
-void store_proofs_pack(const struct proof_set *p, struct buf *to)
+void store_proofs_pack(const struct proof_set *p, const uint32_t *map, struct buf *to)
 {
     for (size_t i = 0; i < p->count; i++) {
         const struct proof *item = &p->items[i];
+        if (item->count == 0) continue;
         /* Minutes of int64 nanoseconds fit in 32 bits (1678 to 2262), and a batch holds below 2^29 events. */
         CHECK(item->minute >= INT32_MIN && item->minute <= INT32_MAX);
         CHECK(item->count > 0 && item->count <= INT32_MAX);
         uint8_t *at = buf_room(to, STORE_PROOF_BYTES);
         if (!at) return;
-        pack(at, item->series, 4);
+        pack(at, map ? map[item->series] : item->series, 4);
         pack(at + 4, item->stream, 1);
         pack(at + 5, (uint64_t)item->minute, 4);
         pack(at + 9, (uint64_t)item->count, 4);
@@ -35,12 +36,12 @@ void store_proofs_pack(const struct proof_set *p, struct buf *to)
     }
 }
 
-enum err_code store_proofs_unpack(struct store_db *db, struct str blob, uint32_t series_end,
+enum err_code store_proofs_unpack(const char *where, struct str blob, uint32_t series_end,
                                   struct proof_set *ret, struct err *e)
 {
     if (blob.n % STORE_PROOF_BYTES)
         return ERR(e, ERR_CORRUPT, "%s: proofs of a batch: %zu bytes are no whole entries of %d",
-                   db->path, blob.n, STORE_PROOF_BYTES);
+                   where, blob.n, STORE_PROOF_BYTES);
     for (size_t i = 0; i < blob.n; i += STORE_PROOF_BYTES) {
         const uint8_t *at = (const uint8_t *)blob.p + i;
         uint32_t series = (uint32_t)unpack(at, 4);
@@ -48,8 +49,8 @@ enum err_code store_proofs_unpack(struct store_db *db, struct str blob, uint32_t
         int64_t minute = (int32_t)unpack(at + 5, 4), count = (int64_t)unpack(at + 9, 4);
         if (series >= series_end || stream > STREAM_QUOTE || count <= 0 || count > INT32_MAX)
             return ERR(e, ERR_CORRUPT,
-                       "%s: proofs of a batch: entry %zu (series %u, stream %u) cannot be",
-                       db->path, i / STORE_PROOF_BYTES, series, stream);
+                       "%s: proofs of a batch: entry %zu (series %u, stream %u) cannot be", where,
+                       i / STORE_PROOF_BYTES, series, stream);
         proof_set_add(ret, series, stream, minute, count, store_row_sum_of(at + 13));
     }
     return ERR_OK;

@@ -20,9 +20,10 @@ struct store_batch_row {
 };
 int64_t store_batch_events(const struct store_batch_row *r);
 
-void store_proofs_pack(const struct proof_set *p, struct buf *to);
+/* Series through `map` where there is one; minutes of count 0 are left out. */
+void store_proofs_pack(const struct proof_set *p, const uint32_t *map, struct buf *to);
 /* ERR_CORRUPT: not whole entries, or one with a stream, count or series that cannot be. */
-enum err_code store_proofs_unpack(struct store_db *db, struct str blob, uint32_t series_end,
+enum err_code store_proofs_unpack(const char *where, struct str blob, uint32_t series_end,
                                   struct proof_set *ret, struct err *e) MUST_USE;
 
 enum err_code store_batch_put(struct store_db *db, const struct store_batch_row *r,

@@ -1,4 +1,4 @@
-#include "store/store_tail.h"
+#include "store/store_sqlite.h"
 
 #include <stdlib.h>
 
@@ -9,6 +9,8 @@ static struct store_batch_claim claim_of(const struct store_batch_row *r)
 {
     return (struct store_batch_claim){
         .batch = r->batch,
+        .writer = "",
+        .number = r->batch,
         .first_sequence = r->first_sequence,
         .last_sequence = r->last_sequence,
         .events = store_batch_events(r),
@@ -20,7 +22,7 @@ static struct store_batch_claim claim_of(const struct store_batch_row *r)
     };
 }
 
-static enum err_code read_page(struct store_tail *t, int64_t after,
+static enum err_code read_page(struct store_lite_tail *t, int64_t after,
                                struct store_batch_claim page[CLAIMS_PAGE], size_t *ret_count,
                                struct err *e)
 {
@@ -44,11 +46,10 @@ static enum err_code read_page(struct store_tail *t, int64_t after,
     }
 }
 
-enum err_code store_claims(struct store_tail *t,
-                           enum err_code (*each)(void *ctx, const struct store_batch_claim *c,
-                                                 struct err *e),
-                           void *ctx, struct err *e)
+enum err_code store_lite_claims(struct store_tail *base, store_claim_each *each, void *ctx,
+                                struct err *e)
 {
+    struct store_lite_tail *t = (struct store_lite_tail *)base;
     struct store_batch_claim *page = malloc(CLAIMS_PAGE * sizeof *page);
     CHECK(page != NULL);
     enum err_code code;
@@ -63,7 +64,7 @@ enum err_code store_claims(struct store_tail *t,
     return code;
 }
 
-static enum err_code add_batches(struct store_tail *t, int64_t upto, int64_t from,
+static enum err_code add_batches(struct store_lite_tail *t, int64_t upto, int64_t from,
                                  struct proof_set *ret, struct err *e)
 {
     sqlite3_stmt *s;
@@ -75,14 +76,14 @@ static enum err_code add_batches(struct store_tail *t, int64_t upto, int64_t fro
         TRY(store_db_next(&t->db, s, &row, e));
         if (!row) return ERR_OK;
         enum err_code code =
-            store_proofs_unpack(&t->db, store_row_bytes(s, 0), t->series_stored, ret, e);
+            store_proofs_unpack(t->db.path, store_row_bytes(s, 0), t->series_stored, ret, e);
         if (code == ERR_OK) continue;
         sqlite3_reset(s);
         return code;
     }
 }
 
-static enum err_code add_kept(struct store_tail *t, struct proof_set *ret, struct err *e)
+static enum err_code add_kept(struct store_lite_tail *t, struct proof_set *ret, struct err *e)
 {
     sqlite3_stmt *s;
     TRY(store_db_get(&t->db, STATEMENT_read_kept_proofs, &s, e));
@@ -105,12 +106,12 @@ static enum err_code add_kept(struct store_tail *t, struct proof_set *ret, struc
     }
 }
 
-static enum err_code add_proofs(struct store_tail *t, int64_t upto, struct proof_set *ret,
+static enum err_code add_proofs(struct store_lite_tail *t, int64_t upto, struct proof_set *ret,
                                 struct err *e)
 {
     int64_t first;
-    TRY(store_series_load(&t->db, t->series, &t->series_stored, e));
-    TRY(store_bounds(&t->db, &first, &t->mark, e));
+    TRY(store_series_load(&t->db, t->base.series, &t->series_stored, e));
+    TRY(store_bounds(&t->db, &first, &t->base.mark, e));
     if (upto + 1 < first)
         return ERR(e, ERR_HOLE,
                    "%s: proofs up to %lld are asked for, but retention removed all below %lld",
@@ -119,21 +120,24 @@ static enum err_code add_proofs(struct store_tail *t, int64_t upto, struct proof
     return add_batches(t, upto, 0, ret, e);
 }
 
-enum err_code store_proofs(struct store_tail *t, int64_t upto, struct proof_set *ret, struct err *e)
+enum err_code store_lite_proofs(struct store_tail *base, int64_t upto, struct proof_set *ret,
+                                struct err *e)
 {
+    struct store_lite_tail *t = (struct store_lite_tail *)base;
     TRY(store_db_do(&t->db, STATEMENT_begin_read, e));
     enum err_code code = add_proofs(t, upto, ret, e);
     store_db_rollback(&t->db);
     return code;
 }
 
-enum err_code store_claim_proofs(struct store_tail *t, const struct store_batch_claim *c,
-                                 struct proof_set *ret, struct err *e)
+enum err_code store_lite_claim_proofs(struct store_tail *base, const struct store_batch_claim *c,
+                                      struct proof_set *ret, struct err *e)
 {
+    struct store_lite_tail *t = (struct store_lite_tail *)base;
     return add_batches(t, c->last_sequence, c->last_sequence, ret, e);
 }
 
-static enum err_code read_gaps(struct store_tail *t, int64_t after, struct arena *a,
+static enum err_code read_gaps(struct store_lite_tail *t, int64_t after, struct arena *a,
                                struct gap page[GAPS_PAGE], size_t *ret_count, struct err *e)
 {
     sqlite3_stmt *s;
@@ -156,11 +160,11 @@ static enum err_code read_gaps(struct store_tail *t, int64_t after, struct arena
     }
 }
 
-enum err_code store_gaps(struct store_tail *t,
-                         enum err_code (*each)(void *ctx, const struct gap *g, struct err *e),
-                         void *ctx, struct err *e)
+enum err_code store_lite_gaps(struct store_tail *base, bool open_only, store_gap_each *each,
+                              void *ctx, struct err *e)
 {
-    TRY(store_series_load(&t->db, t->series, &t->series_stored, e));
+    struct store_lite_tail *t = (struct store_lite_tail *)base;
+    TRY(store_series_load(&t->db, t->base.series, &t->series_stored, e));
     struct gap *page = malloc(GAPS_PAGE * sizeof *page);
     CHECK(page != NULL);
     struct arena arena;
@@ -170,7 +174,8 @@ enum err_code store_gaps(struct store_tail *t,
     int64_t after = INT64_MIN;
     do {
         code = read_gaps(t, after, &arena, page, &count, e);
-        for (size_t i = 0; i < count && code == ERR_OK; i++) code = each(ctx, &page[i], e);
+        for (size_t i = 0; i < count && code == ERR_OK; i++)
+            if (!open_only || page[i].state == GAP_STATE_OPEN) code = each(ctx, &page[i], e);
         if (count) after = page[count - 1].gap_id;
     } while (code == ERR_OK && count == GAPS_PAGE);
     free(page);

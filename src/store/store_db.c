@@ -132,7 +132,8 @@ void store_db_rollback(struct store_db *db)
     (void)ignored;
 }
 
-static enum err_code execute(struct store_db *db, const char *sql, const char *doing, struct err *e)
+enum err_code store_db_execute(struct store_db *db, const char *sql, const char *doing,
+                               struct err *e)
 {
     if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK) return ERR_OK;
     return store_db_failed(db, doing, e);
@@ -180,11 +181,12 @@ static enum err_code create(struct store_db *db, struct err *e)
     char marks[128];
     snprintf(marks, sizeof marks, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
              APPLICATION_ID, STORE_VERSION);
-    TRY(execute(db, "BEGIN IMMEDIATE", "creating it", e));
-    enum err_code code = execute(db, sql_sqlite_store_schema, "creating its tables", e);
-    if (code == ERR_OK) code = execute(db, sql_sqlite_store_views, "creating its views", e);
-    if (code == ERR_OK) code = execute(db, marks, "creating it", e);
-    if (code == ERR_OK) code = execute(db, "COMMIT", "creating it", e);
+    TRY(store_db_execute(db, "BEGIN IMMEDIATE", "creating it", e));
+    enum err_code code = store_db_execute(db, sql_sqlite_store_schema, "creating its tables", e);
+    if (code == ERR_OK)
+        code = store_db_execute(db, sql_sqlite_store_views, "creating its views", e);
+    if (code == ERR_OK) code = store_db_execute(db, marks, "creating it", e);
+    if (code == ERR_OK) code = store_db_execute(db, "COMMIT", "creating it", e);
     if (code != ERR_OK) {
         store_db_rollback(db);
         return code;
@@ -209,10 +211,10 @@ static enum err_code set_up(struct store_db *db, bool read_only, struct err *e)
     TRY(identify(db, &empty, e));
     if (read_only) {
         if (empty) return ERR(e, ERR_NOT_FOUND, "%s: no store yet: run or replay first", db->path);
-        return execute(db, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -8192;", "opening it",
-                       e);
+        return store_db_execute(db, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -8192;",
+                                "opening it", e);
     }
-    TRY(execute(db, settings, "opening it", e));
+    TRY(store_db_execute(db, settings, "opening it", e));
     return empty ? create(db, e) : ERR_OK;
 }
 

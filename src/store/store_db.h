@@ -56,6 +56,10 @@
     X(delete_deads)                                                                                \
     X(delete_candles)                                                                              \
     X(delete_batches)                                                                              \
+    X(has_jobs)                                                                                    \
+    X(add_job)                                                                                     \
+    X(put_job)                                                                                     \
+    X(read_jobs)                                                                                   \
     X(page_count)                                                                                  \
     X(freelist_count)                                                                              \
     X(page_size)
@@ -93,6 +97,9 @@ enum err_code store_db_do(struct store_db *db, enum store_statement which, struc
 /* One number from a statement without parameters; `otherwise` where it gives NULL or no row. */
 enum err_code store_db_number(struct store_db *db, enum store_statement which, int64_t otherwise,
                               int64_t *ret, struct err *e) MUST_USE;
+/* Fixed statements without results. */
+enum err_code store_db_execute(struct store_db *db, const char *sql, const char *doing,
+                               struct err *e) MUST_USE;
 /* Ends a transaction after an error; what fails here is not told, since the error itself is. */
 void store_db_rollback(struct store_db *db);
 

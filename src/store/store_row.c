@@ -143,27 +143,40 @@ static void candle_image(const struct venue_candle *vc, const struct str texts[C
     v[CANDLE_NUMBERS + CANDLE_DECIMALS] = (int64_t)hash64(vc->source);
 }
 
-static u128 content_of_candle(const struct venue_candle *vc)
+static u128 content_of_candle(const struct venue_candle *vc, const uint32_t *series)
 {
     char texts[CANDLE_DECIMALS][DEC_TEXT_MAX];
     struct str strs[CANDLE_DECIMALS];
     int64_t v[CANDLE_NUMBERS + CANDLE_DECIMALS + 1];
     candle_texts(&vc->c, texts, strs);
     candle_image(vc, strs, v);
+    if (series) v[1] = series[v[1]];
     return hash_numbers(v, CANDLE_NUMBERS + CANDLE_DECIMALS + 1);
 }
 
 u128 store_content(const struct batch *b, struct event_ref r)
 {
+    return store_content_as(b, r, NULL);
+}
+
+u128 store_content_as(const struct batch *b, struct event_ref r, const uint32_t *series)
+{
     int64_t v[GAP_NUMBERS + 1]; /* the widest of the plain images */
     switch ((enum event_type)r.type) {
     case EVENT_TRADE:
         trade_image(&b->trades[r.index], v);
+        if (series) v[1] = series[v[1]];
         return hash_numbers(v, TRADE_NUMBERS + 1);
-    case EVENT_QUOTE: quote_image(&b->quotes[r.index], v); return hash_numbers(v, QUOTE_NUMBERS);
-    case EVENT_GAP: gap_image(&b->gaps[r.index], v); return hash_numbers(v, GAP_NUMBERS + 1);
+    case EVENT_QUOTE:
+        quote_image(&b->quotes[r.index], v);
+        if (series) v[1] = series[v[1]];
+        return hash_numbers(v, QUOTE_NUMBERS);
+    case EVENT_GAP:
+        gap_image(&b->gaps[r.index], v);
+        if (series) v[2] = series[v[2]];
+        return hash_numbers(v, GAP_NUMBERS + 1);
     case EVENT_DEAD: dead_image(&b->deads[r.index], v); return hash_numbers(v, DEAD_NUMBERS + 5);
-    case EVENT_VENUE_CANDLE: return content_of_candle(&b->candles[r.index]);
+    case EVENT_VENUE_CANDLE: return content_of_candle(&b->candles[r.index], series);
     }
     CHECK(r.type <= EVENT_VENUE_CANDLE);
     return 0;

@@ -53,6 +53,9 @@ enum err_code store_row_get_instrument(struct store_db *db, sqlite3_stmt *s, str
 int64_t store_row_number(sqlite3_stmt *s, int column, int64_t otherwise);
 struct str store_row_bytes(sqlite3_stmt *s, int column); /* until the next step */
 
+/* store_content, with the series numbers of another numbering (NULL: as they are). */
+u128 store_content_as(const struct batch *b, struct event_ref r, const uint32_t *series);
+
 /* 128-bit sums as 16 bytes, little-endian. */
 void store_row_sum_bytes(u128 sum, uint8_t to[16]);
 u128 store_row_sum_of(const uint8_t from[16]);

@@ -1,33 +1,36 @@
-#include "store/store_tail.h"
+#include "store/store_sqlite.h"
 
 #include <stdlib.h>
 
-enum err_code store_tail_open(const struct store_options *o, struct store_tail **ret, struct err *e)
+enum err_code store_lite_tail_open(const struct store_options *o, struct store_tail **ret,
+                                   struct err *e)
 {
-    struct store_tail *t = calloc(1, sizeof *t);
+    struct store_lite_tail *t = calloc(1, sizeof *t);
     CHECK(t != NULL);
-    t->series = o->series;
+    t->base = (struct store_tail){.backend = &store_sqlite, .series = o->series};
     enum err_code code = store_db_open(&t->db, o->path, true, e);
-    if (code == ERR_OK) code = store_series_load(&t->db, t->series, &t->series_stored, e);
-    if (code == ERR_OK) code = store_db_number(&t->db, STATEMENT_newest_batch, 0, &t->mark, e);
-    if (code != ERR_OK) t = store_tail_close(t);
-    *ret = t;
+    if (code == ERR_OK) code = store_series_load(&t->db, t->base.series, &t->series_stored, e);
+    if (code == ERR_OK) code = store_db_number(&t->db, STATEMENT_newest_batch, 0, &t->base.mark, e);
+    *ret = code == ERR_OK ? &t->base : store_lite_tail_close(&t->base);
     return code;
 }
 
-struct store_tail *store_tail_close(struct store_tail *t)
+struct store_tail *store_lite_tail_close(struct store_tail *base)
 {
+    struct store_lite_tail *t = (struct store_lite_tail *)base;
     if (!t) return NULL;
     store_db_close(&t->db);
     free(t);
     return NULL;
 }
 
-int64_t store_tail_mark(struct store_tail *t)
+int64_t store_lite_tail_mark(struct store_tail *base)
 {
+    struct store_lite_tail *t = (struct store_lite_tail *)base;
     int64_t mark;
-    if (store_db_number(&t->db, STATEMENT_newest_batch, 0, &mark, NULL) == ERR_OK) t->mark = mark;
-    return t->mark;
+    if (store_db_number(&t->db, STATEMENT_newest_batch, 0, &mark, NULL) == ERR_OK)
+        t->base.mark = mark;
+    return t->base.mark;
 }
 
 /* What one call reads: whole stored batches, or a part of one (whose rows are hashed again, since its stored proof
@@ -45,8 +48,8 @@ static bool fits(const struct batch *b, int64_t events, int64_t text_bytes, int6
            instruments <= INT16_MAX;
 }
 
-static enum err_code make_plan(struct store_tail *t, int64_t bound, struct batch *b, struct plan *p,
-                               struct err *e)
+static enum err_code make_plan(struct store_lite_tail *t, int64_t bound, struct batch *b,
+                               struct plan *p, struct err *e)
 {
     sqlite3_stmt *s;
     TRY(store_db_get(&t->db, STATEMENT_read_batches, &s, e));
@@ -72,7 +75,7 @@ static enum err_code make_plan(struct store_tail *t, int64_t bound, struct batch
         p->upto = r.last_sequence < bound ? r.last_sequence : bound;
         p->clock_ns = r.clock_ns;
         if (p->part) break;
-        code = store_proofs_unpack(&t->db, blob, t->series_stored, &b->proofs, e);
+        code = store_proofs_unpack(t->db.path, blob, t->series_stored, &b->proofs, e);
         b->duplicates += r.duplicates;
     }
     sqlite3_reset(s);
@@ -85,7 +88,7 @@ struct cursor {
     int64_t sequence; /* INT64_MAX at the end */
 };
 
-static enum err_code advance(struct store_tail *t, struct cursor *c, struct err *e)
+static enum err_code advance(struct store_lite_tail *t, struct cursor *c, struct err *e)
 {
     bool row;
     TRY(store_db_next(&t->db, c->s, &row, e));
@@ -101,7 +104,7 @@ static void note_receipt(struct batch *b, int64_t received_ns, int64_t *newest)
 }
 
 /* Decoded aside and added when it is whole, so that a batch whose text is full holds no half events. */
-static enum err_code take_event(struct store_tail *t, enum event_type type, sqlite3_stmt *s,
+static enum err_code take_event(struct store_lite_tail *t, enum event_type type, sqlite3_stmt *s,
                                 struct batch *b, int64_t *newest_ns, struct err *e)
 {
     union {
@@ -142,7 +145,7 @@ static enum err_code take_event(struct store_tail *t, enum event_type type, sqli
 }
 
 /* Merges the five kinds by sequence until the plan's end, or until the batch is full. *ret_last: last sequence taken. */
-static enum err_code take_events(struct store_tail *t, const struct plan *p, struct batch *b,
+static enum err_code take_events(struct store_lite_tail *t, const struct plan *p, struct batch *b,
                                  int64_t *ret_last, int64_t *newest_ns, struct err *e)
 {
     static const enum store_statement reads[] = {
@@ -176,7 +179,7 @@ static enum err_code take_events(struct store_tail *t, const struct plan *p, str
     }
 }
 
-static enum err_code take_instruments(struct store_tail *t, int64_t after, int64_t upto,
+static enum err_code take_instruments(struct store_lite_tail *t, int64_t after, int64_t upto,
                                       struct batch *b, struct err *e)
 {
     sqlite3_stmt *s;
@@ -195,7 +198,7 @@ static enum err_code take_instruments(struct store_tail *t, int64_t after, int64
     }
 }
 
-static enum err_code fill(struct store_tail *t, int64_t after, int64_t bound, struct batch *b,
+static enum err_code fill(struct store_lite_tail *t, int64_t after, int64_t bound, struct batch *b,
                           struct err *e)
 {
     struct plan plan = {.after = after, .upto = after, .clock_ns = TIME_ABSENT}, *p = &plan;
@@ -205,9 +208,9 @@ static enum err_code fill(struct store_tail *t, int64_t after, int64_t bound, st
     TRY(take_instruments(t, p->after, last, b, e));
     if (p->part) {
         for (size_t i = 0; i < b->trade_count; i++)
-            proof_add_trade(&b->proofs, t->series, &b->trades[i]);
+            proof_add_trade(&b->proofs, t->base.series, &b->trades[i]);
         for (size_t i = 0; i < b->quote_count; i++)
-            proof_add_quote(&b->proofs, t->series, &b->quotes[i]);
+            proof_add_quote(&b->proofs, t->base.series, &b->quotes[i]);
     }
     b->first_sequence = p->after + 1;
     b->last_sequence = last;
@@ -216,36 +219,34 @@ static enum err_code fill(struct store_tail *t, int64_t after, int64_t bound, st
     return ERR_OK;
 }
 
-static enum err_code read_snapshot(struct store_tail *t, int64_t after_sequence, int64_t upto,
+static enum err_code read_snapshot(struct store_lite_tail *t, int64_t after_sequence, int64_t upto,
                                    struct batch *b, bool *ret_end, struct err *e)
 {
     /* Another process may have stored series since; the one that writes here has them in memory already. */
-    TRY(store_series_load(&t->db, t->series, &t->series_stored, e));
+    TRY(store_series_load(&t->db, t->base.series, &t->series_stored, e));
     int64_t first;
-    TRY(store_bounds(&t->db, &first, &t->mark, e));
+    TRY(store_bounds(&t->db, &first, &t->base.mark, e));
     if (after_sequence + 1 < first)
         return ERR(e, ERR_HOLE,
                    "%s: rows after %lld are asked for, but retention removed all below %lld",
                    t->db.path, (long long)after_sequence, (long long)first);
-    if (after_sequence > t->mark)
+    if (after_sequence > t->base.mark)
         return ERR(e, ERR_HOLE,
                    "%s: rows after %lld are asked for, but the store ends at %lld: is it an older "
                    "copy or another store?",
-                   t->db.path, (long long)after_sequence, (long long)t->mark);
-    int64_t bound = upto < t->mark ? upto : t->mark;
+                   t->db.path, (long long)after_sequence, (long long)t->base.mark);
+    int64_t bound = upto < t->base.mark ? upto : t->base.mark;
     if (after_sequence < bound) TRY(fill(t, after_sequence, bound, b, e));
     *ret_end = after_sequence >= bound || b->last_sequence >= bound;
     return ERR_OK;
 }
 
-enum err_code store_tail_read(struct store_tail *t, int64_t after_sequence, int64_t upto,
-                              struct batch *b, bool *ret_end, struct err *e)
+enum err_code store_lite_tail_read(struct store_tail *base, int64_t after_sequence, int64_t upto,
+                                   struct batch *b, bool *ret_end, struct err *e)
 {
-    CHECK(b->event_count == 0 && b->proofs.count == 0);
-    *ret_end = false;
+    struct store_lite_tail *t = (struct store_lite_tail *)base;
     TRY(store_db_do(&t->db, STATEMENT_begin_read, e));
     enum err_code code = read_snapshot(t, after_sequence, upto, b, ret_end, e);
-    if (code != ERR_OK) batch_clear(b);
     store_db_rollback(&t->db); /* ends the snapshot; nothing was written */
     return code;
 }

@@ -1,11 +1,11 @@
-#include "store/store_internal.h"
+#include "store/store_sqlite.h"
 
 /* Rows removed by one call of store_retain, so that appending waits some ten milliseconds at most. */
 enum { RETAIN_ROWS = 20000 };
 
 /* The batches at the front that may go, at most RETAIN_ROWS rows or one batch. The newest always stays: the mark and
  * the next number live in it. */
-static enum err_code plan_retain(struct store *s, int64_t below_sequence, int64_t before_ns,
+static enum err_code plan_retain(struct store_lite *s, int64_t below_sequence, int64_t before_ns,
                                  struct proof_set *proofs, int64_t *ret_upto, bool *ret_more,
                                  struct err *e)
 {
@@ -23,11 +23,11 @@ static enum err_code plan_retain(struct store *s, int64_t below_sequence, int64_
         struct str blob;
         code = store_batch_get(&s->db, q, &r, &blob, e);
         if (code != ERR_OK || r.last_sequence >= below_sequence || r.received_ns >= before_ns ||
-            r.last_sequence == s->mark)
+            r.last_sequence == s->base.mark)
             break;
         *ret_more = rows > 0 && rows + store_batch_events(&r) > RETAIN_ROWS;
         if (*ret_more) break;
-        code = store_proofs_unpack(&s->db, blob, s->series_stored, proofs, e);
+        code = store_proofs_unpack(s->db.path, blob, s->series_stored, proofs, e);
         if (code != ERR_OK) break;
         rows += store_batch_events(&r) + 1;
         *ret_upto = r.last_sequence;
@@ -36,7 +36,7 @@ static enum err_code plan_retain(struct store *s, int64_t below_sequence, int64_
     return code;
 }
 
-static enum err_code keep_proof(struct store *s, const struct proof *p, struct err *e)
+static enum err_code keep_proof(struct store_lite *s, const struct proof *p, struct err *e)
 {
     sqlite3_stmt *q;
     TRY(store_db_get(&s->db, STATEMENT_read_kept_proof, &q, e));
@@ -67,7 +67,7 @@ static enum err_code keep_proof(struct store *s, const struct proof *p, struct e
     return store_db_run(&s->db, q, e);
 }
 
-static enum err_code remove_upto(struct store *s, int64_t upto, const struct proof_set *proofs,
+static enum err_code remove_upto(struct store_lite *s, int64_t upto, const struct proof_set *proofs,
                                  struct err *e)
 {
     static const enum store_statement deletes[] = {
@@ -83,9 +83,10 @@ static enum err_code remove_upto(struct store *s, int64_t upto, const struct pro
     return store_db_do(&s->db, STATEMENT_commit, e);
 }
 
-enum err_code store_retain(struct store *s, int64_t below_sequence, int64_t before_ns,
-                           bool *ret_more, struct err *e)
+enum err_code store_lite_retain(struct store *base, int64_t below_sequence, int64_t before_ns,
+                                bool *ret_more, struct err *e)
 {
+    struct store_lite *s = (struct store_lite *)base;
     *ret_more = false;
     int64_t upto = 0;
     struct proof_set proofs;
@@ -95,13 +96,13 @@ enum err_code store_retain(struct store *s, int64_t below_sequence, int64_t befo
         code = store_db_do(&s->db, STATEMENT_begin_write, e);
         if (code == ERR_OK) code = remove_upto(s, upto, &proofs, e);
         if (code != ERR_OK) store_db_rollback(&s->db);
-        if (code == ERR_OK) code = store_measure(s, e);
+        if (code == ERR_OK) code = store_lite_measure(s, e);
     }
     proof_set_free(&proofs);
     return code;
 }
 
-static enum err_code check_pages(struct store *s, struct err *e)
+static enum err_code check_pages(struct store_lite *s, struct err *e)
 {
     sqlite3_stmt *q;
     if (sqlite3_prepare_v2(s->db.handle, "PRAGMA integrity_check(1)", -1, &q, NULL) != SQLITE_OK)
@@ -115,13 +116,13 @@ static enum err_code check_pages(struct store *s, struct err *e)
 }
 
 /* One batch against the one before it and against its own proofs. */
-static enum err_code check_batch(struct store *s, const struct store_batch_row *r,
+static enum err_code check_batch(struct store_lite *s, const struct store_batch_row *r,
                                  const struct store_batch_row *before, struct str blob,
                                  struct err *e)
 {
     struct proof_set proofs;
     proof_set_init(&proofs);
-    enum err_code code = store_proofs_unpack(&s->db, blob, s->series_stored, &proofs, e);
+    enum err_code code = store_proofs_unpack(s->db.path, blob, s->series_stored, &proofs, e);
     u128 sum = 0;
     int64_t count = 0;
     for (size_t i = 0; i < proofs.count; i++) {
@@ -144,7 +145,7 @@ static enum err_code check_batch(struct store *s, const struct store_batch_row *
     return ERR_OK;
 }
 
-static enum err_code check_batches(struct store *s, int64_t counts[5], struct err *e)
+static enum err_code check_batches(struct store_lite *s, int64_t counts[5], struct err *e)
 {
     sqlite3_stmt *q;
     TRY(store_db_get(&s->db, STATEMENT_read_batches, &q, e));
@@ -169,8 +170,9 @@ static enum err_code check_batches(struct store *s, int64_t counts[5], struct er
     }
 }
 
-enum err_code store_check(struct store *s, struct err *e)
+enum err_code store_lite_check(struct store *base, struct err *e)
 {
+    struct store_lite *s = (struct store_lite *)base;
     static const char *const kinds[] = {"trade", "quote", "gap", "dead", "candle"};
     TRY(check_pages(s, e));
     int64_t counts[5] = {0};

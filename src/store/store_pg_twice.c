@@ -1,0 +1,196 @@
+/* Rows that are not to be stored are taken off their batch before it is committed: what it claims is what is there. */
+#include "store/store_pg.h"
+
+#include "base/array.h"
+#include "event/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static enum event_type event_of(enum store_pg_kind k)
+{
+    return k == PG_TRADES ? EVENT_TRADE : k == PG_QUOTES ? EVENT_QUOTE : EVENT_VENUE_CANDLE;
+}
+
+static int64_t sequence_of(const struct batch *b, enum store_pg_kind k, size_t i)
+{
+    if (k == PG_TRADES) return b->trades[i].sequence;
+    return k == PG_QUOTES ? b->quotes[i].sequence : b->candles[i].c.sequence;
+}
+
+static void take_proof(struct store_pg *s, struct batch *b, enum store_pg_kind k, size_t i)
+{
+    if (k == PG_TRADES) {
+        const struct trade *t = &b->trades[i];
+        proof_set_add(&b->proofs, t->series, t->stream,
+                      proof_minute(t->venue_time_ns, t->received_ns), -1,
+                      -proof_hash_trade(series_get(s->base.series, t->series), t));
+    } else if (k == PG_QUOTES) {
+        const struct quote *q = &b->quotes[i];
+        proof_set_add(&b->proofs, q->series, STREAM_QUOTE,
+                      proof_minute(q->venue_time_ns, q->received_ns), -1,
+                      -proof_hash_quote(series_get(s->base.series, q->series), q));
+    }
+}
+
+static void drop_empty_minutes(struct batch *b)
+{
+    struct proof_set left;
+    proof_set_init(&left);
+    for (size_t i = 0; i < b->proofs.count; i++) {
+        const struct proof *p = &b->proofs.items[i];
+        if (p->count) proof_set_add(&left, p->series, p->stream, p->minute, p->count, p->sum);
+    }
+    proof_set_free(&b->proofs);
+    b->proofs = left;
+}
+
+/* A trade that cannot be stored, as it was read: its frame is no longer at hand. */
+static enum err_code make_dead(struct store_pg *s, struct batch *b, size_t i,
+                               enum dead_reason reason, const char *detail, struct dead *ret,
+                               struct err *e)
+{
+    const struct trade *t = &b->trades[i];
+    const struct series *n = series_get(s->base.series, t->series);
+    struct buf json;
+    buf_init(&json, 1 << 16);
+    event_json(b, (struct event_ref){.type = EVENT_TRADE, .index = (unsigned)i & 0x1fffffff},
+               s->base.series, &json);
+    *ret = (struct dead){.stream = (int8_t)t->stream,
+                         .reason = (uint8_t)reason,
+                         .position = -1,
+                         .received_ns = t->received_ns,
+                         .sequence = t->sequence};
+    bool fits =
+        batch_text(b, n->venue, &ret->venue) && batch_text(b, n->venue_symbol, &ret->symbol) &&
+        batch_text(b, str_of(detail), &ret->detail) && batch_text(b, buf_str(&json), &ret->payload);
+    buf_free(&json);
+    if (fits) return ERR_OK;
+    return ERR(e, ERR_FULL, "a batch's room for text (%zu bytes) is used up by conflicts",
+               b->arena.limit);
+}
+
+static void move(struct batch *b, enum store_pg_kind k, size_t from, size_t to)
+{
+    if (k == PG_TRADES) b->trades[to] = b->trades[from];
+    if (k == PG_QUOTES) b->quotes[to] = b->quotes[from];
+    if (k == PG_CANDLES) b->candles[to] = b->candles[from];
+}
+
+static void set_count(struct batch *b, enum store_pg_kind k, size_t count)
+{
+    if (k == PG_TRADES) b->trade_count = count;
+    if (k == PG_QUOTES) b->quote_count = count;
+    if (k == PG_CANDLES) b->candle_count = count;
+}
+
+static void add_dead(struct batch *b, const struct dead *d)
+{
+    b->deads = array_grown(b->deads, b->dead_count, &b->dead_cap, sizeof *b->deads);
+    b->deads[b->dead_count++] = *d;
+}
+
+enum err_code store_pg_take_off(struct store_pg *s, struct batch *b, enum store_pg_kind k,
+                                const struct store_pg_twice *twice, size_t count, struct err *e)
+{
+    /* The dead letters first: they need room, and without it the batch must stay as it is. */
+    struct dead *deads = calloc(count ? count : 1, sizeof *deads);
+    CHECK(deads != NULL);
+    enum err_code code = ERR_OK;
+    size_t rows = store_pg_row_count(b, k), at = 0;
+    for (size_t i = 0; i < rows && code == ERR_OK && at < count; i++) {
+        if (sequence_of(b, k, i) != twice[at].sequence) continue;
+        if (twice[at].conflict) {
+            char detail[300];
+            (void)snprintf(detail, sizeof detail, "this id is stored with other content: %s",
+                           twice[at].detail);
+            code = make_dead(s, b, i, DEAD_CONFLICT, detail, &deads[at], e);
+        }
+        at++;
+    }
+    CHECK(code != ERR_OK || at == count);
+    size_t kept = 0, order = 0, row = 0;
+    at = 0;
+    for (size_t i = 0; i < b->event_count && code == ERR_OK; i++) {
+        struct event_ref ref = b->order[i];
+        bool ours = ref.type == event_of(k);
+        bool gone = ours && at < count && sequence_of(b, k, row) == twice[at].sequence;
+        if (gone) {
+            take_proof(s, b, k, row);
+            if (twice[at].conflict) {
+                ref = (struct event_ref){.type = EVENT_DEAD, .index = b->dead_count & 0x1fffffff};
+                add_dead(b, &deads[at]);
+            }
+            gone = !twice[at++].conflict;
+        } else if (ours) {
+            move(b, k, row, kept);
+            ref.index = kept++ & 0x1fffffff;
+        }
+        if (ours) row++;
+        if (!gone) b->order[order++] = ref;
+    }
+    free(deads);
+    TRY(code);
+    b->event_count = order;
+    b->duplicates += (int64_t)count;
+    set_count(b, k, kept);
+    drop_empty_minutes(b);
+    return ERR_OK;
+}
+
+static bool is_clean(struct str s)
+{
+    return s.n == 0 || (memchr(s.p, 0, s.n) == NULL && str_is_utf8(s));
+}
+
+/* In place: texts of a batch are its own. Never a literal: those are clean. */
+static void clean(struct str s)
+{
+    if (is_clean(s)) return;
+    char *p = (char *)(uintptr_t)s.p;
+    for (size_t i = 0; i < s.n;) {
+        size_t n = p[i] ? str_utf8((struct str){p + i, s.n - i}) : 0;
+        if (n == 0) p[i] = '?';
+        i += n ? n : 1;
+    }
+}
+
+/* An id must stay what it was, so a trade whose id is no text is a dead letter. */
+static enum err_code refuse_ids(struct store_pg *s, struct batch *b, struct err *e)
+{
+    for (size_t i = 0; i < b->trade_count; i++) {
+        struct trade *t = &b->trades[i];
+        CHECK(t->has_id || t->id_text.n == 0);
+        if (is_clean(t->id_text)) continue;
+        struct store_pg_twice one = {.sequence = t->sequence, .conflict = true};
+        (void)snprintf(one.detail, sizeof one.detail,
+                       "nothing; it is no text that PostgreSQL holds");
+        TRY(store_pg_take_off(s, b, PG_TRADES, &one, 1, e));
+        b->deads[b->dead_count - 1].reason = DEAD_MALFORMED;
+        b->duplicates--;
+        i--;
+    }
+    return ERR_OK;
+}
+
+enum err_code store_pg_clean(struct store_pg *s, struct batch *b, struct err *e)
+{
+    TRY(refuse_ids(s, b, e));
+    for (size_t i = 0; i < b->gap_count; i++) clean(b->gaps[i].cause);
+    for (size_t i = 0; i < b->candle_count; i++) clean(b->candles[i].source);
+    for (size_t i = 0; i < b->position_count; i++) clean(b->positions[i].name);
+    for (size_t i = 0; i < b->dead_count; i++) {
+        struct dead *d = &b->deads[i];
+        clean(d->venue);
+        clean(d->symbol);
+        clean(d->connection);
+        clean(d->detail);
+    }
+    for (size_t i = 0; i < b->instrument_count; i++) {
+        struct instrument *in = &b->instruments[i];
+        const struct str texts[] = {in->venue, in->symbol, in->venue_symbol, in->base,
+                                    in->quote, in->settle, in->status};
+        for (int k = 0; k < 7; k++) clean(texts[k]);
+    }
+    return ERR_OK;
+}
