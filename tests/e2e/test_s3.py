@@ -159,13 +159,15 @@ def test_the_certificate_is_checked(gateway, call, tmp_path):
     subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', key,
                     '-out', certificate, '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost'], check=True, capture_output=True)
     server = Gateway(gateway.program, tmp_path / 's3').start('--cert', key.with_name('certificate'), '--key', key)
-    url = f'https://127.0.0.1:{server.port}'
-    told = call(url, 'tries=1', 'make-bucket', 'bucket', check=LATER)
-    assert 'certificate' in told
-    call(url, f'ca={certificate}', 'make-bucket', 'bucket')
-    call(url, f'ca={certificate}', 'put-bytes-absent', 's3://bucket/k', 'x')
-    assert 'certificate' in call(url, f'ca={key}', 'tries=1', 'head', 's3://bucket/k', check=78)
-    server.stop()
+    try:
+        url = f'https://127.0.0.1:{server.port}'
+        told = call(url, 'tries=1', 'make-bucket', 'bucket', check=LATER)
+        assert 'certificate' in told
+        call(url, f'ca={certificate}', 'make-bucket', 'bucket')
+        call(url, f'ca={certificate}', 'put-bytes-absent', 's3://bucket/k', 'x')
+        assert 'certificate' in call(url, f'ca={key}', 'tries=1', 'head', 's3://bucket/k', check=78)
+    finally:
+        server.stop()
 
 
 # ---- retries by class
