@@ -152,6 +152,16 @@ CROSS JOIN LATERAL (
     LIMIT 1) AS t
 WHERE t.sequence <> s.sequence AND $1::date[] IS NOT NULL ORDER BY s.sequence
 
+-- name: known_deads
+WITH given AS (
+    SELECT DISTINCT ON (digest) digest, sequence
+    FROM unnest($1::bytea[], $2::bigint[]) AS g (digest, sequence) ORDER BY digest, sequence),
+added AS (
+    INSERT INTO ticklake.dead_keys (digest) SELECT digest FROM given ORDER BY digest
+    ON CONFLICT DO NOTHING RETURNING digest)
+SELECT a.sequence, true FROM unnest($2::bigint[]) AS a (sequence)
+WHERE a.sequence NOT IN (SELECT g.sequence FROM given AS g JOIN added USING (digest))
+ORDER BY a.sequence
 -- name: measure
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

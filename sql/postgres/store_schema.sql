@@ -9,6 +9,7 @@
 --   looked up by it. live: `clock` is a wall clock. sum, content, proofs: as in store.db. Sequences of a batch rise, with holes
 --   where a row was there already. first_day, last_day: of its rows in daily partitions. whole: false once retention took
 --   some of them. A batch was confirmed by the slots when a batch with horizon > its xid has lsn <= what they confirmed.
+-- dead_keys: hashes of the dead letters of guests, so that history read again gives them once.
 -- gap_ledger: the newest state of each gap. gap ids come in blocks of 2^32, sequences in blocks of 2^22.
 -- Daily partitions are named TABLE_YYYYMMDD; TABLE_before holds all days before 2009, TABLE_after all from 2100 on.
 CREATE TABLE ticklake.series (
@@ -202,6 +203,9 @@ CREATE TABLE ticklake.proof_kept (
     count bigint NOT NULL,
     sum bytea NOT NULL,
     PRIMARY KEY (series, stream, minute)
+);
+CREATE TABLE ticklake.dead_keys (
+    digest bytea PRIMARY KEY
 );
 CREATE TABLE ticklake.jobs (
     job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

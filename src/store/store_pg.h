@@ -53,6 +53,7 @@
     X(stage_candles)                                                                               \
     X(unstage_candles)                                                                             \
     X(twice_candles)                                                                               \
+    X(known_deads)                                                                                 \
     X(measure)                                                                                     \
     X(bounds)                                                                                      \
     X(plan)                                                                                        \
@@ -170,6 +171,8 @@ void store_pg_copy_begin(struct buf *to);
 void store_pg_copy_row(const struct batch *b, enum store_pg_kind k, size_t i,
                        const struct store_pg_row_options *o, struct buf *to);
 void store_pg_copy_end(struct buf *to);
+/* Of what was refused and why, not when. */
+u128 store_pg_dead_digest(const struct dead *d);
 int32_t store_pg_row_day(const struct batch *b, enum store_pg_kind k, size_t i);
 void store_pg_put32(uint8_t *to, uint32_t v);
 

@@ -278,6 +278,13 @@ static uint8_t *instrument_row(const struct instrument *in, int64_t sequence, ui
     return put_time(p, in->delisted_ns);
 }
 
+u128 store_pg_dead_digest(const struct dead *d)
+{
+    const uint64_t v[] = {hash64(d->venue),   hash64(d->symbol),   hash64(d->detail),
+                          hash64(d->payload), (uint64_t)d->stream, d->reason};
+    return hash128((struct str){(const char *)v, sizeof v});
+}
+
 static size_t text_bytes(const struct batch *b, enum store_pg_kind k, size_t i)
 {
     switch (k) {

@@ -9,13 +9,22 @@
 
 static enum event_type event_of(enum store_pg_kind k)
 {
-    return k == PG_TRADES ? EVENT_TRADE : k == PG_QUOTES ? EVENT_QUOTE : EVENT_VENUE_CANDLE;
+    switch (k) {
+    case PG_TRADES: return EVENT_TRADE;
+    case PG_QUOTES: return EVENT_QUOTE;
+    case PG_DEADS: return EVENT_DEAD;
+    default: CHECK(k == PG_CANDLES); return EVENT_VENUE_CANDLE;
+    }
 }
 
 static int64_t sequence_of(const struct batch *b, enum store_pg_kind k, size_t i)
 {
-    if (k == PG_TRADES) return b->trades[i].sequence;
-    return k == PG_QUOTES ? b->quotes[i].sequence : b->candles[i].c.sequence;
+    switch (k) {
+    case PG_TRADES: return b->trades[i].sequence;
+    case PG_QUOTES: return b->quotes[i].sequence;
+    case PG_DEADS: return b->deads[i].sequence;
+    default: return b->candles[i].c.sequence;
+    }
 }
 
 static void take_proof(struct store_pg *s, struct batch *b, enum store_pg_kind k, size_t i)
@@ -75,6 +84,7 @@ static void move(struct batch *b, enum store_pg_kind k, size_t from, size_t to)
     if (k == PG_TRADES) b->trades[to] = b->trades[from];
     if (k == PG_QUOTES) b->quotes[to] = b->quotes[from];
     if (k == PG_CANDLES) b->candles[to] = b->candles[from];
+    if (k == PG_DEADS) b->deads[to] = b->deads[from];
 }
 
 static void set_count(struct batch *b, enum store_pg_kind k, size_t count)
@@ -82,6 +92,7 @@ static void set_count(struct batch *b, enum store_pg_kind k, size_t count)
     if (k == PG_TRADES) b->trade_count = count;
     if (k == PG_QUOTES) b->quote_count = count;
     if (k == PG_CANDLES) b->candle_count = count;
+    if (k == PG_DEADS) b->dead_count = count;
 }
 
 static void add_dead(struct batch *b, const struct dead *d)
@@ -90,52 +101,90 @@ static void add_dead(struct batch *b, const struct dead *d)
     b->deads[b->dead_count++] = *d;
 }
 
+static const struct store_pg_twice *find(const struct store_pg_twice *twice, size_t count,
+                                         int64_t sequence)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (twice[mid].sequence < sequence)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < count && twice[low].sequence == sequence ? &twice[low] : NULL;
+}
+
+enum { GONE = UINT32_MAX, DIES = UINT32_MAX - 1, INDEX_MASK = 0x1fffffff };
+
+/* The dead letters of conflicts, before anything is moved: they need room, and without it the batch must stay as it is. */
+static enum err_code mourn(struct store_pg *s, struct batch *b, const struct store_pg_twice *twice,
+                           size_t count, struct dead *deads, struct err *e)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < b->trade_count; i++) {
+        const struct store_pg_twice *found = find(twice, count, b->trades[i].sequence);
+        if (!found || !found->conflict) continue;
+        char detail[300];
+        (void)snprintf(detail, sizeof detail, "this id is stored with other content: %s",
+                       found->detail);
+        TRY(make_dead(s, b, i, DEAD_CONFLICT, detail, &deads[at++], e));
+    }
+    return ERR_OK;
+}
+
+/* Rows move down; *places tells where each went. */
+static void close_ranks(struct store_pg *s, struct batch *b, enum store_pg_kind k,
+                        const struct store_pg_twice *twice, size_t count, uint32_t *places)
+{
+    size_t rows = store_pg_row_count(b, k), kept = 0, gone = 0;
+    for (size_t i = 0; i < rows; i++) {
+        const struct store_pg_twice *found = find(twice, count, sequence_of(b, k, i));
+        if (found) {
+            take_proof(s, b, k, i);
+            places[i] = found->conflict ? DIES : GONE;
+            gone++;
+        } else {
+            move(b, k, i, kept);
+            places[i] = (uint32_t)kept++;
+        }
+    }
+    CHECK(gone == count);
+    set_count(b, k, kept);
+}
+
 enum err_code store_pg_take_off(struct store_pg *s, struct batch *b, enum store_pg_kind k,
                                 const struct store_pg_twice *twice, size_t count, struct err *e)
 {
-    /* The dead letters first: they need room, and without it the batch must stay as it is. */
-    struct dead *deads = calloc(count ? count : 1, sizeof *deads);
-    CHECK(deads != NULL);
-    enum err_code code = ERR_OK;
-    size_t rows = store_pg_row_count(b, k), at = 0;
-    for (size_t i = 0; i < rows && code == ERR_OK && at < count; i++) {
-        if (sequence_of(b, k, i) != twice[at].sequence) continue;
-        if (twice[at].conflict) {
-            char detail[300];
-            (void)snprintf(detail, sizeof detail, "this id is stored with other content: %s",
-                           twice[at].detail);
-            code = make_dead(s, b, i, DEAD_CONFLICT, detail, &deads[at], e);
-        }
-        at++;
-    }
-    CHECK(code != ERR_OK || at == count);
-    size_t kept = 0, order = 0, row = 0;
-    at = 0;
-    for (size_t i = 0; i < b->event_count && code == ERR_OK; i++) {
-        struct event_ref ref = b->order[i];
-        bool ours = ref.type == event_of(k);
-        bool gone = ours && at < count && sequence_of(b, k, row) == twice[at].sequence;
-        if (gone) {
-            take_proof(s, b, k, row);
-            if (twice[at].conflict) {
-                ref = (struct event_ref){.type = EVENT_DEAD, .index = b->dead_count & 0x1fffffff};
-                add_dead(b, &deads[at]);
+    if (count == 0) return ERR_OK;
+    struct dead *deads = calloc(count, sizeof *deads);
+    uint32_t *places = calloc(store_pg_row_count(b, k), sizeof *places);
+    CHECK(deads != NULL && places != NULL);
+    enum err_code code = k == PG_TRADES ? mourn(s, b, twice, count, deads, e) : ERR_OK;
+    if (code == ERR_OK) {
+        close_ranks(s, b, k, twice, count, places);
+        size_t order = 0, died = 0;
+        for (size_t i = 0; i < b->event_count; i++) {
+            struct event_ref ref = b->order[i];
+            if (ref.type == event_of(k)) {
+                uint32_t place = places[ref.index];
+                if (place == GONE) continue;
+                if (place == DIES) {
+                    ref.type = EVENT_DEAD;
+                    place = (uint32_t)b->dead_count;
+                    add_dead(b, &deads[died++]);
+                }
+                ref.index = place & INDEX_MASK;
             }
-            gone = !twice[at++].conflict;
-        } else if (ours) {
-            move(b, k, row, kept);
-            ref.index = kept++ & 0x1fffffff;
+            b->order[order++] = ref;
         }
-        if (ours) row++;
-        if (!gone) b->order[order++] = ref;
+        b->event_count = order;
+        b->duplicates += (int64_t)count;
+        drop_empty_minutes(b);
     }
     free(deads);
-    TRY(code);
-    b->event_count = order;
-    b->duplicates += (int64_t)count;
-    set_count(b, k, kept);
-    drop_empty_minutes(b);
-    return ERR_OK;
+    free(places);
+    return code;
 }
 
 static bool is_clean(struct str s)
