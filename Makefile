@@ -92,7 +92,7 @@ FUZZ_PROGRAMS  := $(call program,$(FUZZERS))
 BENCH_PROGRAMS := $(call program,$(BENCHES))
 TOOL_PROGRAMS  := $(call program,$(sort $(wildcard tests/tools/*.c)))
 
-.PHONY: all lib help setup demo unit slow check static format check-format \
+.PHONY: all lib help setup demo demo-stack unit slow check static format check-format \
     check-layers check-source check-headers sanitize tsan fuzz fuzz-corpus fuzz-programs test bench \
     bench-programs tools install clean need-libraries need-cmocka FORCE
 
@@ -209,6 +209,10 @@ demo: ## build, then show exchange to lake on this machine
 	@scripts/setup build
 	@$(MAKE) all
 	@if [ -x scripts/demo ]; then scripts/demo; else echo "no scripts/demo yet"; fi
+demo-stack: ## the same over PostgreSQL, Kafka, a registry and S3, with Spark and Airflow, on this machine
+	@scripts/setup stack
+	@$(MAKE) all
+	@scripts/demo-stack
 test: ## install what is missing, then every test
 	@O='$O' MAKE='$(MAKE)' scripts/test
 bench: ## the table of bench/RESULTS.md

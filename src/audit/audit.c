@@ -14,6 +14,8 @@ static const struct {
 } checks[AUDIT_CHECKS] = {
     [CHECK_ROWS] = {"store_rows", "rows of the store against what their batches claim"},
     [CHECK_LAKE] = {"store_lake", "minutes of the store against the lake's claim"},
+    [CHECK_STORE_BUS] = {"store_bus", "minutes of the store against the records on the bus"},
+    [CHECK_BUS_LAKE] = {"bus_lake", "records below the lake's positions against the lake's claim"},
     [CHECK_FILES] = {"lake_files", "minutes re-read from the data files against the lake's claim"},
     [CHECK_CANDLES] = {"candles", "candles against a recompute from the lake's trades"},
     [CHECK_LEDGER] =
@@ -106,7 +108,11 @@ static void set_up(struct audit *a, const struct audit_options *o, struct audit_
     for (int i = 0; i < AUDIT_CHECKS; i++) {
         ret->checks[i].name = checks[i].name;
         ret->checks[i].words = checks[i].words;
+        bool hop = i == CHECK_STORE_BUS || i == CHECK_BUS_LAKE;
+        ret->checks[i].applies = o->bus ? i != CHECK_LAKE : !hop;
     }
+    a->store_place = o->store.url ? "PostgreSQL" : o->store.path;
+    a->lake_place = o->lake.catalog_url ? "the lake's catalog" : o->lake.catalog_path;
     a->store_names = series_new();
     a->lake_names = series_new();
     a->names = series_new();
@@ -138,40 +144,37 @@ static void tear_down(struct audit *a)
     free(a->gaps);
 }
 
-static enum err_code open_lake(struct audit *a, struct lake **ret, struct err *e)
+enum err_code audit_open_lake(struct audit *a, struct lake **ret, struct err *e)
 {
-    struct lake_options o = {
-        .catalog_path = a->o->catalog_path,
-        .warehouse = a->o->warehouse,
-        .series = a->lake_names,
-        .snapshots_keep = 1,
-        .metadata_keep = 1,
-        .read_only = true,
-    };
+    struct lake_options o = a->o->lake;
+    o.series = a->lake_names;
+    o.snapshots_keep = o.metadata_keep = 1;
+    o.read_only = true;
     return lake_open(&o, ret, e);
 }
 
 /* State "revise/second/<ns>/<venue>/<symbol>": a late trade is in the lake, its candles are made anew by the next
  * revision. */
-static enum err_code note_pending(void *ctx, struct str name, struct str bytes, struct err *e)
+enum err_code audit_note_pending(void *ctx, struct str name, struct str bytes, struct err *e)
 {
     (void)bytes;
     struct audit *a = ctx;
-    struct str rest = name;
-    str_cut(&rest, '/');
-    str_cut(&rest, '/');
+    static const char kind[] = "revise/second/";
+    const char *at = memmem(name.p, name.n, kind, sizeof kind - 1);
+    if (!at) return ERR_OK;
+    struct str rest = {at + sizeof kind - 1, name.n - (size_t)(at - name.p) - (sizeof kind - 1)};
     int64_t second;
     if (str_to_i64(str_cut(&rest, '/'), &second) != ERR_OK)
         return ERR(e, ERR_CORRUPT, "%s: state %.*s: expected a number behind revise/second/",
-                   a->o->catalog_path, STR_ARG(name));
+                   a->lake_place, STR_ARG(name));
     struct str venue = str_cut(&rest, '/');
     a->pending = array_grown(a->pending, a->pending_count, &a->pending_cap, sizeof *a->pending);
     a->pending[a->pending_count++] = (struct audit_pending){audit_tape_of(a, venue, rest), second};
     return ERR_OK;
 }
 
-static void add_canonical(struct audit *a, const struct proof_set *from, struct audit_names *n,
-                          const struct series_table *names, struct proof_set *to)
+void audit_add_canonical(struct audit *a, const struct proof_set *from, struct audit_names *n,
+                         const struct series_table *names, struct proof_set *to)
 {
     for (size_t i = 0; i < from->count; i++) {
         const struct proof *p = &from->items[i];
@@ -182,26 +185,26 @@ static void add_canonical(struct audit *a, const struct proof_set *from, struct 
 
 static enum err_code begin_lake(struct audit *a, struct err *e)
 {
-    if (!file_exists(a->o->catalog_path)) return ERR_OK;
-    enum err_code code = open_lake(a, &a->lake, e);
+    if (!file_exists(a->o->lake.catalog_path)) return ERR_OK;
+    enum err_code code = audit_open_lake(a, &a->lake, e);
     if (code == ERR_NOT_FOUND) return ERR_OK;
     TRY(code);
     a->position = a->position_after = lake_position(a->lake);
     struct proof_set raw;
     proof_set_init(&raw);
     code = lake_proofs(a->lake, &raw, e);
-    if (code == ERR_OK) add_canonical(a, &raw, &a->of_lake, a->lake_names, &a->claim);
+    if (code == ERR_OK) audit_add_canonical(a, &raw, &a->of_lake, a->lake_names, &a->claim);
     proof_set_free(&raw);
-    if (code == ERR_OK) code = lake_each_state(a->lake, "revise/second/", note_pending, a, e);
+    if (code == ERR_OK) code = lake_each_state(a->lake, "revise/second/", audit_note_pending, a, e);
     return code;
 }
 
-static enum err_code store_side(struct audit *a, int64_t upto, struct proof_set *to, struct err *e)
+enum err_code audit_store_side(struct audit *a, int64_t upto, struct proof_set *to, struct err *e)
 {
     struct proof_set raw;
     proof_set_init(&raw);
     enum err_code code = store_proofs(a->tail, upto, &raw, e);
-    if (code == ERR_OK) add_canonical(a, &raw, &a->of_store, a->store_names, to);
+    if (code == ERR_OK) audit_add_canonical(a, &raw, &a->of_store, a->store_names, to);
     proof_set_free(&raw);
     return code;
 }
@@ -213,13 +216,13 @@ static enum err_code end_lake(struct audit *a, struct err *e)
     enum err_code code = ERR_HOLE;
     for (int i = 0; i < END_TRIES && code == ERR_HOLE; i++) { /* retention may pass the position */
         struct lake *now = NULL;
-        TRY(open_lake(a, &now, e));
+        TRY(audit_open_lake(a, &now, e));
         a->position_after = lake_position(now);
-        code = lake_each_state(now, "revise/second/", note_pending, a, e);
+        code = lake_each_state(now, "revise/second/", audit_note_pending, a, e);
         lake_close(now);
         if (code != ERR_OK || store_tail_mark(a->tail) < a->position_after) return code;
         proof_set_clear(&a->after);
-        code = store_side(a, a->position_after, &a->after, e);
+        code = audit_store_side(a, a->position_after, &a->after, e);
     }
     return code;
 }
@@ -229,7 +232,7 @@ static enum err_code compare(struct audit *a, struct err *e)
     TRY(begin_lake(a, e));
     a->mark = a->result->store_sequence = store_tail_mark(a->tail);
     a->result->lake_position = a->position;
-    if (a->lake && a->mark >= a->position) TRY(store_side(a, a->position, &a->before, e));
+    if (a->lake && a->mark >= a->position) TRY(audit_store_side(a, a->position, &a->before, e));
     TRY(audit_load_gaps(a, e));
     TRY(audit_store_rows(a, e));
     audit_ledger_totals(a);
@@ -248,9 +251,11 @@ enum err_code audit_verify(const struct audit_options *o, struct audit_result *r
 {
     struct audit a;
     set_up(&a, o, ret);
-    struct store_options so = {.path = o->store_path, .series = a.store_names, .read_only = true};
+    struct store_options so = o->store;
+    so.series = a.store_names;
+    so.read_only = true;
     enum err_code code = store_tail_open(&so, &a.tail, e);
-    if (code == ERR_OK) code = compare(&a, e);
+    if (code == ERR_OK) code = o->bus ? audit_distributed(&a, e) : compare(&a, e);
     tear_down(&a);
     TRY(code);
     int64_t differences = 0;

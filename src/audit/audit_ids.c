@@ -99,8 +99,7 @@ static enum err_code load_gap(void *ctx, const struct gap *g, struct err *e)
     entry->g.cause = (struct str){0};
     struct str key = {(const char *)&g->gap_id, sizeof g->gap_id};
     if (map_put(&a->gap_index, key, (uint32_t)a->gap_count) == MAP_FULL)
-        return ERR(e, ERR_FULL, "%s: more gaps in the ledger than verify can hold",
-                   a->o->store_path);
+        return ERR(e, ERR_FULL, "%s: more gaps in the ledger than verify can hold", a->store_place);
     a->gap_count++;
     return ERR_OK;
 }
@@ -109,7 +108,7 @@ enum err_code audit_load_gaps(struct audit *a, struct err *e)
 {
     enum err_code code = store_gaps(a->tail, load_gap, a, e);
     if (code != ERR_CORRUPT) return code;
-    audit_differs(a, CHECK_LEDGER, a->o->store_path, "%s", e->text);
+    audit_differs(a, CHECK_LEDGER, a->store_place, "%s", e->text);
     return ERR_OK;
 }
 

@@ -12,6 +12,8 @@
 enum audit_check_id {
     CHECK_ROWS,
     CHECK_LAKE,
+    CHECK_STORE_BUS,
+    CHECK_BUS_LAKE,
     CHECK_FILES,
     CHECK_CANDLES,
     CHECK_LEDGER,
@@ -52,19 +54,23 @@ struct audit_suspect {
 struct audit {
     const struct audit_options *o;
     struct audit_result *result;
+    const char *store_place, *lake_place; /* for texts: a path, or which database */
     struct series_table *store_names, *lake_names;
     /* Canonical: venue_symbol is the symbol, so that the same tape under two venue symbols is one. */
     struct series_table *names;
     struct audit_names of_store, of_lake;
     struct store_tail *tail;
-    struct lake *lake;                /* NULL: there is none */
-    int64_t position, position_after; /* the lake's, when verify began and when it had read all */
-    int64_t mark;                     /* the store's */
-    int64_t newest_received_ns;       /* of what the position covers */
-    int64_t first_sequence;           /* oldest that the store keeps */
+    struct lake *lake; /* NULL: there is none */
+    /* The lake's, when verify began and when it had read all. Distributed there is no such number: INT64_MAX, and another one
+     * after it where the lake moved. */
+    int64_t position, position_after;
+    int64_t mark;                            /* the store's */
+    int64_t newest_received_ns;              /* of what the position covers */
+    int64_t first_sequence;                  /* oldest that the store keeps */
     struct proof_set claim, reread, foreign; /* of the lake, canonical numbers */
-    struct proof_set before, after;          /* of the store at the two positions, canonical */
-    struct map tapes;                        /* "venue/symbol" -> number */
+    struct proof_set before,
+        after;        /* of the store at the two positions (distributed: of the lake), canonical */
+    struct map tapes; /* "venue/symbol" -> number */
     struct audit_tape *tape_list;
     size_t tape_count, tape_cap;
     uint32_t *tape_of; /* canonical series -> tape; made by audit_tapes */
@@ -73,7 +79,7 @@ struct audit {
     size_t pending_count, pending_cap;
     struct audit_suspect *suspects;
     size_t suspect_count, suspect_cap;
-    bool foreign_candles;
+    bool foreign_candles, skip_ledger;
     struct audit_gap *gaps;
     size_t gap_count, gap_cap;
     struct map gap_index; /* 8 bytes of gap_id -> place in gaps */
@@ -100,6 +106,23 @@ bool audit_same(const struct proof *x, const struct proof *y); /* NULL is none o
 uint32_t audit_tape_of(struct audit *a, struct str venue, struct str symbol);
 
 enum err_code audit_store_rows(struct audit *a, struct err *e) MUST_USE;
+enum err_code audit_open_lake(struct audit *a, struct lake **ret, struct err *e) MUST_USE;
+void audit_add_canonical(struct audit *a, const struct proof_set *from, struct audit_names *n,
+                         const struct series_table *names, struct proof_set *to);
+enum err_code audit_store_side(struct audit *a, int64_t upto, struct proof_set *to,
+                               struct err *e) MUST_USE;
+/* Seconds that await a revision: states of that name, behind a partition's prefix or none. */
+enum err_code audit_note_pending(void *ctx, struct str name, struct str bytes,
+                                 struct err *e) MUST_USE;
+/* Every minute of x against y, and those that only y has. */
+void audit_compare_sets(struct audit *a, enum audit_check_id check, const struct proof_set *x,
+                        const char *x_name, const struct proof_set *y, const char *y_name);
+/* One minute that is not what it should be. */
+void audit_tell_minute(struct audit *a, enum audit_check_id check, const struct proof *key,
+                       const struct proof *x, const char *x_name, const struct proof *y,
+                       const char *y_name);
+/* audit_bus.c: the distributed verify, from the wait to the two hops; the rest is as embedded. */
+enum err_code audit_distributed(struct audit *a, struct err *e) MUST_USE;
 enum err_code audit_load_gaps(struct audit *a, struct err *e) MUST_USE;
 void audit_note_gap(struct audit *a,
                     const struct gap *g); /* a gap row of the store, in sequence order */

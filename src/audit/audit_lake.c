@@ -12,9 +12,9 @@ static bool stable(const struct audit *a, const struct proof *p)
                       proof_set_find(&a->after, p->series, p->stream, p->minute));
 }
 
-static void tell(struct audit *a, enum audit_check_id check, const struct proof *key,
-                 const struct proof *x, const char *x_name, const struct proof *y,
-                 const char *y_name)
+void audit_tell_minute(struct audit *a, enum audit_check_id check, const struct proof *key,
+                       const struct proof *x, const char *x_name, const struct proof *y,
+                       const char *y_name)
 {
     char place[512];
     audit_key_text(a, key, place);
@@ -28,21 +28,20 @@ static void tell(struct audit *a, enum audit_check_id check, const struct proof 
                       y_name, (long long)nx);
 }
 
-/* Every minute of x against y, and those that only y has. */
-static void compare_sets(struct audit *a, enum audit_check_id check, const struct proof_set *x,
-                         const char *x_name, const struct proof_set *y, const char *y_name)
+void audit_compare_sets(struct audit *a, enum audit_check_id check, const struct proof_set *x,
+                        const char *x_name, const struct proof_set *y, const char *y_name)
 {
     for (size_t i = 0; i < x->count; i++) {
         const struct proof *p = &x->items[i];
         const struct proof *q = proof_set_find(y, p->series, p->stream, p->minute);
         a->result->checks[check].compared++;
-        if (stable(a, p) && !audit_same(p, q)) tell(a, check, p, p, x_name, q, y_name);
+        if (stable(a, p) && !audit_same(p, q)) audit_tell_minute(a, check, p, p, x_name, q, y_name);
     }
     for (size_t i = 0; i < y->count; i++) {
         const struct proof *p = &y->items[i];
         if (proof_set_find(x, p->series, p->stream, p->minute) || p->count == 0) continue;
         a->result->checks[check].compared++;
-        if (stable(a, p)) tell(a, check, p, NULL, x_name, p, y_name);
+        if (stable(a, p)) audit_tell_minute(a, check, p, NULL, x_name, p, y_name);
     }
 }
 
@@ -55,13 +54,14 @@ void audit_compare_minutes(struct audit *a)
         else
             a->result->trades += p->count;
     }
-    compare_sets(a, CHECK_FILES, &a->reread, "the data files", &a->claim, "the lake's claim");
+    audit_compare_sets(a, CHECK_FILES, &a->reread, "the data files", &a->claim, "the lake's claim");
+    if (a->o->bus) return; /* the bus stands between the two */
     int64_t mark = store_tail_mark(a->tail);
     if (mark >= a->position_after) {
-        compare_sets(a, CHECK_LAKE, &a->before, "the store", &a->claim, "the lake's claim");
+        audit_compare_sets(a, CHECK_LAKE, &a->before, "the store", &a->claim, "the lake's claim");
         return;
     }
-    audit_differs(a, CHECK_LAKE, a->o->store_path,
+    audit_differs(a, CHECK_LAKE, a->store_place,
                   "a hole: the store ends at sequence %lld, the lake's position is %lld; is it an "
                   "older copy or another store?",
                   (long long)mark, (long long)a->position_after);

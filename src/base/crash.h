@@ -14,6 +14,8 @@
     X(store_in_transaction, "store.in_transaction")                                                \
     X(store_before_commit, "store.before_commit")                                                  \
     X(store_after_commit, "store.after_commit")                                                    \
+    X(bus_before_commit, "bus.before_commit")                                                      \
+    X(bus_after_commit, "bus.after_commit")                                                        \
     X(process_after_push, "process.after_push")                                                    \
     X(lake_after_data, "lake.after_data")                                                          \
     X(lake_after_manifest, "lake.after_manifest")                                                  \

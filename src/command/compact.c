@@ -34,20 +34,22 @@ static enum err_code rounds(struct invocation *inv, struct lake *lake, int64_t *
 static int compact(struct invocation *inv)
 {
     struct err e = {0};
-    char catalog[1024], warehouse[1024];
+    struct distributed parts;
     struct lake_options o;
     struct series_table *series = series_new();
     struct lake *lake = NULL;
     int lock = -1;
     int64_t files = 0;
-    enum err_code code = local_lake_options(inv->config, catalog, warehouse, &o, &e);
-    o.series = series;
-    if (code == ERR_OK) code = file_lock(inv->config->data, "compact", &lock, &e);
+    enum err_code code = distributed_open(&parts, inv->config, &e);
+    if (code == ERR_OK) code = distributed_lake(&parts, series, false, &o, &e);
+    /* A catalog in PostgreSQL has a lock of its own for this, and workers go on meanwhile. */
+    if (code == ERR_OK && !o.catalog_url) code = file_lock(inv->config->data, "compact", &lock, &e);
     if (code == ERR_OK) code = lake_open(&o, &lake, &e);
     if (code == ERR_OK) code = rounds(inv, lake, &files, &e);
     progress_clear();
     lake_close(lake);
     series_free(series);
+    distributed_close(&parts);
     file_unlock(lock);
     if (code != ERR_OK) return command_fail(inv, &e);
     const char *would = option_given(inv, "dry-run") ? "would be " : "";

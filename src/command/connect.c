@@ -79,17 +79,15 @@ static int connect_to(struct invocation *inv)
     struct err e = {0};
     struct local local;
     struct place p;
-    struct lake_options o;
     const char *name = inv->arguments[0];
     size_t at = 0, count = sizeof engines / sizeof engines[0];
     while (at < count && !str_is(str_of(name), engines[at].name)) at++;
     enum err_code code = ERR_OK;
     if (at == count)
         code = ERR(&e, ERR_USAGE, "\"%s\": expected duckdb, pyiceberg, spark or trino", name);
-    char catalog[1024];
-    if (code == ERR_OK) code = local_lake_options(inv->config, catalog, p.warehouse, &o, &e);
     if (code == ERR_OK) code = local_open(inv->config, false, true, &local, &e);
     if (code != ERR_OK) return command_fail(inv, &e);
+    str_copy(p.warehouse, sizeof p.warehouse, str_of(local.parts.warehouse));
     /* The catalog lies beside the warehouse, whose path is absolute. */
     struct buf out;
     buf_init(&out, 1 << 16);

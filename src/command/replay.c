@@ -78,9 +78,13 @@ static void report(const struct invocation *inv, struct replaying *p)
                  "%lld duplicates dropped, %lld dead letters, %lld gaps opened, %lld closed\n",
                  (long long)in.duplicates, (long long)in.dead, (long long)in.gaps_opened,
                  (long long)in.gaps_closed);
-        buf_addf(&out, "%lld candles (%lld revised) in %lld commits; all of it is in %s/lake\n",
-                 (long long)s.candles, (long long)s.revisions, (long long)s.commits,
-                 inv->config->data);
+        if (inv->config->store.url)
+            buf_add_cstr(&out,
+                         "all of it is in PostgreSQL; `ticklake run` takes it on from there\n");
+        else
+            buf_addf(&out, "%lld candles (%lld revised) in %lld commits; all of it is in %s/lake\n",
+                     (long long)s.candles, (long long)s.revisions, (long long)s.commits,
+                     inv->config->data);
         if (in.guessed_symbols)
             buf_addf(&out,
                      "%lld symbols were split by known quote currencies, for want of an instrument "
@@ -120,6 +124,7 @@ static int replay(struct invocation *inv)
     struct run_options o = {.config = inv->config,
                             .command = "replay",
                             .replaying = true,
+                            .without_lake = inv->config->store.url != NULL,
                             .on_failure = stop,
                             .ctx = &p};
     command_signals_block();

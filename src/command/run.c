@@ -1,109 +1,22 @@
 /* run: the pipeline, live, until stopped. */
-#include "command/command.h"
+#include "command/run_internal.h"
 #include "event/json.h"
 #include "io/clock.h"
-#include "run/run.h"
-#include "serve/serve.h"
+#include "io/retry.h"
 
-#include <ctype.h>
 #include <pthread.h>
-#include <stdatomic.h>
 
 static const struct option options[] = {
+    {"stages", "LIST", "only these of source,store,bus,process,lake,serve (distributed)"},
     {"seconds", "N", "stop after so long (default: run until stopped)"},
     {"trades", "N", "stop after so many trades"},
     {NULL, NULL, NULL},
-};
-
-struct living {
-    struct invocation *inv;
-    struct run *run;
-    struct source_live *source;
-    struct recording_writer *recorder;
-    struct serve *serve;
-    struct source_venue venues[CONFIG_VENUES_MAX];
-    atomic_bool stopping;
-    int64_t started_ns, stop_after_ns, stop_after_trades;
 };
 
 static void stop(void *ctx)
 {
     struct living *l = ctx;
     if (!atomic_exchange(&l->stopping, true) && l->source) source_live_stop(l->source);
-}
-
-/* --- settings to options --- */
-
-static enum err_code streams_of(const struct config_venue *v, const struct venue *venue,
-                                uint32_t *ret, struct err *e)
-{
-    uint32_t streams = 0;
-    for (size_t i = 0; i < v->streams.count; i++) {
-        int s = stream_of_text(v->streams.items[i]);
-        if (s < 0 || !(venue->streams >> s & 1))
-            return ERR(e, ERR_CONFIG,
-                       "venue %s has no stream \"%.*s\"; `ticklake venues` lists them", v->name,
-                       STR_ARG(v->streams.items[i]));
-        streams |= 1u << s;
-    }
-    if (!streams) streams = (1u << venue->default_tape | 1u << STREAM_QUOTE) & venue->streams;
-    *ret = streams;
-    return ERR_OK;
-}
-
-static enum err_code unknown_venue(const struct config *c, const struct config_venue *v,
-                                   struct err *e)
-{
-    const char *best = NULL;
-    int best_distance = 4; /* further away is no typing error any more */
-    for (int i = 0; venue_all[i]; i++) {
-        int d = str_distance(str_of(v->name), str_of(venue_all[i]->name));
-        if (d >= best_distance) continue;
-        best = venue_all[i]->name;
-        best_distance = d;
-    }
-    return ERR(e, ERR_CONFIG, "%s:%d: unknown venue \"%s\"%s%s%s; `ticklake venues` lists them",
-               c->path ? c->path : "settings", v->line, v->name, best ? "; did you mean " : "",
-               best ? best : "", best ? "?" : "");
-}
-
-static enum err_code no_token(const char *venue, struct err *e)
-{
-    char name[64];
-    str_copy(name, sizeof name, str_of(venue));
-    for (char *c = name; *c; c++) *c = (char)toupper((unsigned char)*c);
-    return ERR(e, ERR_CONFIG,
-               "venue %s needs a token: token: ${%s_TOKEN} or token_file: in the settings, or "
-               "TICKLAKE_VENUES__%s__TOKEN in the environment",
-               venue, name, name);
-}
-
-static enum err_code venue_options(const struct config *c, struct source_venue *out, struct err *e)
-{
-    if (c->venue_count == 0)
-        return ERR(
-            e, ERR_CONFIG,
-            "no venue is configured; write to ticklake.yaml: venues: [{name: binance, symbols: "
-            "[BTC-USDT]}], or see `ticklake run --help`");
-    for (size_t i = 0; i < c->venue_count; i++) {
-        const struct config_venue *v = &c->venues[i];
-        const struct venue *venue = venue_by_name(str_of(v->name));
-        if (!venue) return unknown_venue(c, v, e);
-        if (venue->needs_token && !v->token) return no_token(v->name, e);
-        if (v->symbols.count == 0)
-            return ERR(e, ERR_CONFIG, "venue %s: symbols is empty; list some, or \"*\" for all",
-                       v->name);
-        out[i] = (struct source_venue){
-            .venue = venue,
-            .ws_url = v->ws_url,
-            .rest_url = v->rest_url,
-            .token = str_of(v->token),
-            .symbols = v->symbols.items,
-            .symbol_count = v->symbols.count,
-        };
-        TRY(streams_of(v, venue, &out[i].streams, e));
-    }
-    return ERR_OK;
 }
 
 static enum err_code open_recorder(struct living *l, struct err *e)
@@ -145,73 +58,6 @@ static enum err_code open_source(struct living *l, struct err *e)
     return source_live_open(&o, &live, run_past(l->run), &l->source, e);
 }
 
-/* --- what the HTTP port tells --- */
-
-static void tell_metrics(void *ctx, struct buf *out)
-{
-    struct living *l = ctx;
-    struct source_stats s;
-    source_live_stats(l->source, &s);
-    run_metrics(l->run, &s, out);
-}
-
-static bool tell_live(void *ctx, struct buf *why)
-{
-    struct living *l = ctx;
-    if (!run_failed(l->run)) return true;
-    buf_add_cstr(why, "a stage failed; the log says which");
-    return false;
-}
-
-/* Ready: every connection stands, and the lake is not behind by more than a few commits. */
-static bool tell_ready(void *ctx, struct buf *why)
-{
-    struct living *l = ctx;
-    struct source_stats s;
-    struct run_status r;
-    if (!tell_live(ctx, why)) return false;
-    source_live_stats(l->source, &s);
-    run_status(l->run, &r);
-    if (s.connections_up < s.connections || s.connections == 0) {
-        buf_addf(why, "%lld of %lld connections are up", (long long)s.connections_up,
-                 (long long)s.connections);
-        return false;
-    }
-    int64_t limit_ns = l->inv->config->lake.commit_ms * NS_PER_MS * 10 + 10 * NS_PER_S;
-    bool behind = r.last_commit_ns == 0 || clock_wall_ns() - r.last_commit_ns > limit_ns;
-    if (r.marks.durable > r.marks.committed && behind) {
-        buf_addf(why, "the lake is %lld events behind",
-                 (long long)(r.marks.durable - r.marks.committed));
-        return false;
-    }
-    return true;
-}
-
-static void tell_status(void *ctx, struct buf *out)
-{
-    struct living *l = ctx;
-    struct source_stats s;
-    struct run_status r;
-    source_live_stats(l->source, &s);
-    run_status(l->run, &r);
-    buf_addf(out,
-             "{\"marks\":{\"received\":%lld,\"durable\":%lld,\"emitted\":%lld,\"committed\":%lld},"
-             "\"connections\":%lld,\"connections_up\":%lld,\"frames\":%lld,\"trades\":%lld,"
-             "\"quotes\":%lld,\"duplicates\":%lld,\"dead_letters\":%lld,\"gaps_open\":%lld,"
-             "\"candles\":%lld,\"late\":%lld,\"revisions\":%lld,\"commits\":%lld,\"retries\":%lld,",
-             (long long)r.marks.received, (long long)r.marks.durable, (long long)r.marks.emitted,
-             (long long)r.marks.committed, (long long)s.connections, (long long)s.connections_up,
-             (long long)s.frames, (long long)s.trades, (long long)s.quotes, (long long)s.duplicates,
-             (long long)s.dead, (long long)r.gaps_open, (long long)r.candles, (long long)r.late,
-             (long long)r.revisions, (long long)r.commits, (long long)r.retries);
-    buf_addf(out,
-             "\"durable_us\":{\"p50\":%lld,\"p99\":%lld,\"max\":%lld},"
-             "\"visible_us\":{\"p50\":%lld,\"p99\":%lld,\"max\":%lld}}\n",
-             (long long)(r.durable.p50 / 1000), (long long)(r.durable.p99 / 1000),
-             (long long)(r.durable.max / 1000), (long long)(r.visible.p50 / 1000),
-             (long long)(r.visible.p99 / 1000), (long long)(r.visible.max / 1000));
-}
-
 static void publish(void *ctx, const struct batch *b)
 {
     struct living *l = ctx;
@@ -233,10 +79,10 @@ static enum err_code open_serve(struct living *l, struct err *e)
     struct serve_options o = {
         .bind = c->serve.bind,
         .token = c->serve.token,
-        .metrics = tell_metrics,
-        .live = tell_live,
-        .ready = tell_ready,
-        .status = tell_status,
+        .metrics = run_tell_metrics,
+        .live = run_tell_live,
+        .ready = run_tell_ready,
+        .status = run_tell_status,
         .ctx = l,
     };
     TRY(serve_start(&o, &l->serve, e));
@@ -251,16 +97,11 @@ static void *watch(void *ctx)
 {
     struct living *l = ctx;
     while (!atomic_load(&l->stopping)) {
-        struct source_stats s;
-        struct run_status r;
-        source_live_stats(l->source, &s);
-        run_status(l->run, &r);
-        progress_show("up %lld/%lld  %lld trades  %lld quotes  durable %lld  in the lake %lld  "
-                      "visible p99 %lld ms  gaps %lld  dead %lld",
-                      (long long)s.connections_up, (long long)s.connections, (long long)s.trades,
-                      (long long)s.quotes, (long long)r.marks.durable, (long long)r.marks.committed,
-                      (long long)(r.visible.p99 / NS_PER_MS), (long long)r.gaps_open,
-                      (long long)s.dead);
+        char line[512];
+        struct source_stats s = {0};
+        if (l->source) source_live_stats(l->source, &s);
+        run_tell_progress(l, line, sizeof line);
+        progress_show("%s", line);
         bool over = l->stop_after_ns && clock_mono_ns() - l->started_ns >= l->stop_after_ns;
         bool enough = l->stop_after_trades && s.trades >= l->stop_after_trades;
         if (over || enough) stop(l);
@@ -269,25 +110,84 @@ static void *watch(void *ctx)
     return NULL;
 }
 
-static enum err_code drive(struct living *l, struct err *e)
+static enum err_code live(struct living *l, struct err *e)
 {
     pthread_t watcher;
-    TRY(open_recorder(l, e));
-    TRY(open_source(l, e));
-    TRY(open_serve(l, e));
-    TRY(command_signals_start(stop, l, e));
-    TRY(run_start(l->run, e));
+    if (l->run) TRY(run_start(l->run, e));
     LOG(INFO, "run", "started", LOG_STR("data", l->inv->config->data),
-        LOG_I64("venues", l->inv->config->venue_count));
+        LOG_I64("venues", l->source ? (int64_t)l->inv->config->venue_count : 0));
     if (pthread_create(&watcher, NULL, watch, l) != 0)
         return ERR(e, ERR_INTERNAL, "cannot start a thread; is the process limit reached?");
-    enum err_code code = source_live_run(l->source, e);
-    atomic_store(&l->stopping, true);
+    enum err_code code = l->source ? source_live_run(l->source, e) : ERR_OK;
+    /* Without a source there is nothing to do here but to wait for the end. */
+    if (l->source) atomic_store(&l->stopping, true);
     pthread_join(watcher, NULL);
-    struct err drained = {0};
-    enum err_code drain_code = run_drain(l->run, false, &drained);
-    if (drain_code != ERR_OK) *e = drained;
-    return drain_code != ERR_OK ? drain_code : code;
+    return code;
+}
+
+/* From upstream to downstream; the first cause is told. */
+static enum err_code end(struct living *l, enum err_code code, struct err *e)
+{
+    struct err other = {0};
+    enum err_code drained = l->run ? run_drain(l->run, false, &other) : ERR_OK;
+    if (drained != ERR_OK) {
+        *e = other;
+        code = drained;
+    }
+    if (l->publish) publish_stop(l->publish);
+    if (l->publish && publish_join(l->publish, &other) != ERR_OK && code == ERR_OK)
+        code = (*e = other).code;
+    if (l->worker) worker_stop(l->worker);
+    if (l->worker && worker_join(l->worker, &other) != ERR_OK && code == ERR_OK)
+        code = (*e = other).code;
+    return code;
+}
+
+/* A database that is not there yet is waited for: services start in any order. */
+static enum err_code open_run(struct living *l, const struct run_options *o, struct err *e)
+{
+    static const struct retry_policy policy = {200, 5000, 2};
+    struct retry retry;
+    retry_init(&retry, &policy, (uint64_t)clock_mono_ns());
+    for (;;) {
+        enum err_code code = run_open(o, &l->run, e);
+        bool waits = code != ERR_OK && o->without_lake && err_action(code) == ACT_RETRY;
+        if (!waits || atomic_load(&l->stopping)) return code;
+        int32_t pause_ms = retry_next_ms(&retry);
+        LOG(WARN, "store", "not there yet", LOG_STR("what", e->text),
+            LOG_I64("pause_ms", pause_ms));
+        for (int32_t i = 0; i < pause_ms && !atomic_load(&l->stopping); i += 50)
+            clock_sleep_ns(50 * NS_PER_MS);
+    }
+}
+
+static enum err_code open_stages(struct living *l, struct err *e)
+{
+    const struct config *c = l->inv->config;
+    bool distributed = c->store.url != NULL;
+    struct run_options o = {
+        .config = c,
+        .command = "run",
+        .without_lake = distributed,
+        .on_failure = stop,
+        .ctx = l,
+        .live_event = publish,
+    };
+    if (l->stages & STAGE_SOURCE) {
+        TRY(run_venue_options(c, l->venues, e));
+        TRY(open_run(l, &o, e));
+        TRY(open_recorder(l, e));
+        TRY(open_source(l, e));
+    }
+    if (distributed && l->stages & STAGE_BUS) {
+        struct publish_options p = {.config = c, .on_failure = stop, .ctx = l};
+        TRY(publish_start(&p, &l->publish, e));
+    }
+    if (distributed && l->stages & STAGE_PROCESS) {
+        struct worker_options w = {.config = c, .on_failure = stop, .ctx = l};
+        TRY(worker_start(&w, &l->worker, e));
+    }
+    return open_serve(l, e);
 }
 
 static int run(struct invocation *inv)
@@ -299,23 +199,18 @@ static int run(struct invocation *inv)
         .stop_after_ns = option_int(inv, "seconds", 0, 0, INT32_MAX) * NS_PER_S,
         .stop_after_trades = option_int(inv, "trades", 0, 0, INT64_MAX),
     };
-    struct run_options o = {
-        .config = inv->config,
-        .command = "run",
-        .on_failure = stop,
-        .ctx = &l,
-        .live_event = publish,
-    };
     command_signals_block();
     log_before_line(progress_clear);
-    enum err_code code = venue_options(inv->config, l.venues, &e);
-    if (code == ERR_OK) code = run_open(&o, &l.run, &e);
-    if (code == ERR_OK) code = drive(&l, &e);
+    enum err_code code = run_stages(inv->config, option_text(inv, "stages", NULL), &l.stages, &e);
+    if (code == ERR_OK) code = command_signals_start(stop, &l, &e);
+    if (code == ERR_OK) code = open_stages(&l, &e);
+    if (code == ERR_OK) code = live(&l, &e);
+    code = end(&l, code, &e);
     progress_end();
     if (code == ERR_OK && inv->json) {
         struct buf out;
         buf_init(&out, 1 << 16);
-        tell_status(&l, &out);
+        run_tell_status(&l, &out);
         print_out(&out);
     }
     serve_stop(l.serve);
@@ -324,6 +219,8 @@ static int run(struct invocation *inv)
     struct err closed = {0};
     if (l.recorder && recording_writer_close(l.recorder, &closed) != ERR_OK)
         exit_code = command_fail(inv, &closed);
+    publish_close(l.publish);
+    worker_close(l.worker);
     run_close(l.run);
     return exit_code;
 }
@@ -333,11 +230,14 @@ const struct command command_run = {
     .brief = "live venues into the lake, until stopped",
     .summary =
         "The pipeline, live: venues to the lake, until it is stopped (Ctrl-C or SIGTERM: what was\n"
-        "received is written first).",
+        "received is written first). With store.url and bus.brokers the stages may be spread over\n"
+        "processes: source,store write to PostgreSQL, bus takes it to Kafka, process,lake (any\n"
+        "number of them) from there to the lake.",
     .arguments = "",
     .example =
         "  ticklake run --config ticklake.yaml\n"
         "  TICKLAKE_VENUES__BINANCE__SYMBOLS=BTC-USDT,ETH-USDT ticklake run --data ./data\n"
+        "  ticklake run --config ticklake.yaml --stages process,lake\n"
         "  TICKLAKE_VENUES__TIINGO__TOKEN=... TICKLAKE_VENUES__TIINGO__SYMBOLS='*' ticklake run",
     .options = options,
     .arguments_least = 0,

@@ -2,9 +2,7 @@
 
 #include "io/clock.h"
 #include "io/file.h"
-#include "run/revise.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { BATCH_TEXT_PER_EVENT = 512, BATCH_TEXT_LEAST = 16 << 20 };
@@ -36,54 +34,21 @@ bool run_wait_retry(struct run *r, const char *stage, const struct err *e, int a
     return !run_failed(r);
 }
 
-/* Rows that may wait for a commit: what a commit begins at, a batch above that, and every candle that can come at once: of
- * all windows that stand open, of a batch, and of a revision. A limit below that would stop a run for good. */
-static int64_t buffer_rows_max(const struct config *c)
-{
-    enum { OPEN_WINDOWS = 256 }; /* of a tape, besides the seconds of the lateness */
-    int64_t windows = c->process.lateness_ms / 1000 + OPEN_WINDOWS;
-    return c->lake.commit_rows * 2 + c->source.batch_events * (1 + TIMEFRAME_MAX) +
-           (int64_t)REVISE_MAX * 2 * TIMEFRAME_MAX + c->process.tapes_max * windows;
-}
-
 static enum err_code open_lake(struct run *r, struct err *e)
 {
-    const struct config *c = r->options.config;
-    char catalog[PATH_LIMIT], lake[PATH_LIMIT], absolute[PATH_LIMIT];
-    config_path(c, "catalog.db", catalog, sizeof catalog);
-    config_path(c, "lake", lake, sizeof lake);
-    TRY(file_make_folders(lake, e));
-    char *resolved =
-        realpath(lake, NULL); /* into an array it wants PATH_MAX, and aborts otherwise */
-    bool fits = resolved && str_copy(absolute, sizeof absolute, str_of(resolved));
-    free(resolved);
-    if (!fits) return ERR(e, ERR_DISK, "%s: cannot be resolved, or its path is too long", lake);
-    struct lake_options o = {
-        .catalog_path = catalog,
-        .warehouse = absolute,
-        .series = r->series,
-        .snapshots_keep = (int32_t)c->lake.snapshots_keep,
-        .metadata_keep = (int32_t)c->lake.metadata_keep,
-        .grace_ns = c->lake.grace_minutes * NS_PER_MINUTE,
-        .target_file_bytes = c->lake.target_file_mb << 20,
-        .compact_files = (int32_t)c->lake.compact_files,
-        .buffer_rows_max = buffer_rows_max(c),
-    };
+    struct lake_options o;
+    TRY(distributed_lake(&r->parts, r->series, true, &o, e));
     return lake_open(&o, &r->lake, e);
 }
 
 static enum err_code open_store(struct run *r, struct err *e)
 {
-    const struct config *c = r->options.config;
-    char path[PATH_LIMIT];
-    config_path(c, "store.db", path, sizeof path);
-    struct store_options o = {
-        .path = path,
-        .series = r->series,
-        .bytes_max = (uint64_t)c->store.max_mb << 20,
-    };
+    struct store_options o = distributed_store(&r->parts, r->series);
+    o.role = r->options.guest ? STORE_GUEST : STORE_OWNER;
+    o.live = !r->options.replaying;
+    if (r->options.writer) o.writer = r->options.writer;
     TRY(store_open(&o, &r->store, e));
-    TRY(store_tail_open(&o, &r->tail, e));
+    if (!r->options.without_lake) TRY(store_tail_open(&o, &r->tail, e));
     const struct store_state *s = store_state(r->store);
     r->past = (struct source_past){
         .dedup = s->dedup,
@@ -107,12 +72,19 @@ static enum err_code open_store(struct run *r, struct err *e)
 static enum err_code open_parts(struct run *r, struct err *e)
 {
     const struct config *c = r->options.config;
+    TRY(distributed_open(&r->parts, c, e));
+    if (c->store.url && !r->options.without_lake)
+        return ERR(e, ERR_CONFIG,
+                   "store.url is set, but bus.brokers is not: set it, or let this process run "
+                   "--stages source,store alone");
     TRY(file_make_folders(c->data, e));
-    TRY(file_lock(c->data, r->options.command, &r->lock_fd, e));
+    /* PostgreSQL has a lock for each writer name: several may share a folder there. */
+    if (!c->store.url) TRY(file_lock(c->data, r->options.command, &r->lock_fd, e));
     if (!r->options.without_store)
         TRY(open_store(r, e));
     else
         r->past = (struct source_past){.next_gap_id = 1, .last_received_ns = TIME_ABSENT};
+    if (r->options.without_lake) return ERR_OK;
     TRY(open_lake(r, e));
     return run_restore(r, e);
 }
@@ -164,7 +136,8 @@ struct source_options run_source_options(struct run *r, enum origin origin)
 enum err_code run_start(struct run *r, struct err *e)
 {
     if (pthread_create(&r->store_thread, NULL, run_store_thread, r) != 0 ||
-        pthread_create(&r->lake_thread, NULL, run_lake_thread, r) != 0)
+        (!r->options.without_lake &&
+         pthread_create(&r->lake_thread, NULL, run_lake_thread, r) != 0))
         return ERR(e, ERR_INTERNAL, "cannot start threads; is the process limit reached?");
     r->started = true;
     return ERR_OK;
@@ -192,7 +165,7 @@ enum err_code run_drain(struct run *r, bool finish, struct err *e)
     ring_close(r->to_store);
     if (r->started) {
         pthread_join(r->store_thread, NULL);
-        pthread_join(r->lake_thread, NULL);
+        if (!r->options.without_lake) pthread_join(r->lake_thread, NULL);
         r->started = false;
     }
     if (!run_failed(r)) return ERR_OK;
@@ -223,6 +196,7 @@ struct run *run_close(struct run *r)
     batch_pool_free(r->pool);
     batch_pool_free(r->tail_pool);
     series_free(r->series);
+    distributed_close(&r->parts);
     file_unlock(r->lock_fd);
     pthread_mutex_destroy(&r->failure_lock);
     free(r);

@@ -2,6 +2,8 @@
  *
  *   source ──batches──▶ [ring] ──▶ store thread ──durable──▶ [ring] ──▶ lake thread (process, revise, lake)
  *
+ * Without   a lake (distributed: publish.h and worker.h go on from PostgreSQL) the second ring and thread are not there; the
+ *           store thread writes an empty batch a second, so that downstream knows how far the clock is.
  * Rule      store.db is the queue: a batch is handed on in memory once it is durable; where the ring is full (live) or the
  *           consumer starts behind, the lake thread reads the same events from the store's tail. One cursor, by
  *           sequence, decides; nothing is ever taken twice or skipped.
@@ -24,6 +26,9 @@ struct run_options {
     bool replaying;      /* back-pressure instead of the tail; no clock ticks */
     bool
         without_store; /* for the bench of what the store costs: nothing is durable before the lake */
+    bool without_lake;  /* distributed: what is durable in PostgreSQL goes on from there */
+    bool guest;         /* back-fill and repair in PostgreSQL: its keys decide what is new */
+    const char *writer; /* another name than store.writer */
     void (*on_failure)(void *ctx);
     void *ctx;
     void (*live_event)(void *ctx,

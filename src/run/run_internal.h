@@ -3,6 +3,7 @@
 #define TICKLAKE_RUN_RUN_INTERNAL_H
 
 #include "base/ring.h"
+#include "run/distributed.h"
 #include "run/histogram.h"
 #include "run/run.h"
 #include "run/shard.h"
@@ -14,6 +15,7 @@ enum { RING_BATCHES = 4 };
 
 struct run {
     struct run_options options;
+    struct distributed parts;
     int lock_fd;
     struct series_table *series;
     struct batch_pool *pool;

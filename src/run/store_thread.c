@@ -3,7 +3,7 @@
 
 #include "io/clock.h"
 
-enum { IDLE_MS = 500, RETAIN_EVERY_MS = 5000, RETAIN_AGAIN_MS = 100 };
+enum { IDLE_MS = 500, RETAIN_EVERY_MS = 5000, RETAIN_AGAIN_MS = 100, CLOCK_EVERY_MS = 1000 };
 
 /* Without a store the batches are only numbered; for the bench of what durability costs. */
 static enum err_code append(struct run *r, struct batch *b, struct err *e)
@@ -21,8 +21,10 @@ static int64_t retain(struct run *r)
     if (!r->store || hours == 0) return RETAIN_EVERY_MS;
     struct err e = {0};
     bool more = false;
-    enum err_code code = store_retain(r->store, atomic_load(&r->keep_from),
-                                      clock_wall_ns() - hours * NS_PER_HOUR, &more, &e);
+    /* PostgreSQL knows by itself what its slot still needs. */
+    int64_t below = r->options.without_lake ? INT64_MAX : atomic_load(&r->keep_from);
+    enum err_code code =
+        store_retain(r->store, below, clock_wall_ns() - hours * NS_PER_HOUR, &more, &e);
     if (code != ERR_OK) log_error("store", "retention", &e);
     return code == ERR_OK && more ? RETAIN_AGAIN_MS : RETAIN_EVERY_MS;
 }
@@ -56,6 +58,10 @@ static void count_gaps(struct run *r, const struct batch *b)
 
 static void hand_on(struct run *r, struct batch *b)
 {
+    if (r->options.without_lake) {
+        batch_put(b); /* goes on from PostgreSQL */
+        return;
+    }
     bool replaying = r->options.replaying || !r->store;
     while (!ring_push(r->to_lake, b, replaying ? 200 : 0)) {
         if (replaying && !run_failed(r)) continue;
@@ -64,10 +70,29 @@ static void hand_on(struct run *r, struct batch *b)
     }
 }
 
+/* Downstream closes quiet windows by the source's clock as it is in the store: an empty batch carries it on. */
+static bool tell_clock(struct run *r, bool finish)
+{
+    struct batch *b = batch_get(r->pool, finish ? -1 : 0);
+    if (!b) return true; /* all batches are with the source: there will be events */
+    if (!r->options.replaying) b->clock_ns = clock_wall_ns();
+    b->finish = finish;
+    bool good = append_until_durable(r, b);
+    if (good) atomic_store(&r->durable, b->last_sequence);
+    batch_put(b);
+    return good;
+}
+
+static bool clock_is_due(const struct run *r, int64_t appended_ns)
+{
+    return r->options.without_lake && !r->options.guest && !r->options.replaying &&
+           clock_mono_ns() - appended_ns >= CLOCK_EVERY_MS * NS_PER_MS;
+}
+
 void *run_store_thread(void *run)
 {
     struct run *r = run;
-    int64_t retain_at = clock_mono_ns() + RETAIN_EVERY_MS * NS_PER_MS;
+    int64_t appended_ns = clock_mono_ns(), retain_at = appended_ns + RETAIN_EVERY_MS * NS_PER_MS;
     for (;;) {
         struct batch *b = ring_pop(r->to_store, IDLE_MS);
         if (!b && ring_is_over(r->to_store)) break;
@@ -82,11 +107,16 @@ void *run_store_thread(void *run)
                 histogram_add(&r->durable_latency, clock_wall_ns() - b->first_received_ns);
             if (r->options.live_event) r->options.live_event(r->options.ctx, b);
             hand_on(r, b);
+            appended_ns = clock_mono_ns();
+        } else if (clock_is_due(r, appended_ns)) {
+            if (!tell_clock(r, false)) break;
+            appended_ns = clock_mono_ns();
         }
         if (clock_mono_ns() < retain_at) continue;
         int64_t pause_ms = retain(r);
         retain_at = clock_mono_ns() + pause_ms * NS_PER_MS;
     }
+    if (r->options.without_lake && atomic_load(&r->finish) && !run_failed(r)) tell_clock(r, true);
     ring_close(r->to_lake);
     return NULL;
 }
