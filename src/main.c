@@ -8,10 +8,10 @@
 extern char **environ;
 
 static const struct command *const commands[] = {
-    &command_run,     &command_replay,   &command_simulate, &command_verify,
-    &command_status,  &command_candles,  &command_gaps,     &command_positions,
-    &command_files,   &command_tap,      &command_connect,  &command_venues,
-    &command_symbols, &command_validate, &command_compact,  &command_version,
+    &command_run,     &command_replay,  &command_simulate,  &command_verify,   &command_status,
+    &command_candles, &command_gaps,    &command_positions, &command_files,    &command_tap,
+    &command_connect, &command_venues,  &command_symbols,   &command_validate, &command_compact,
+    &command_schemas, &command_version,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

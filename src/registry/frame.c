@@ -1,6 +1,7 @@
 /* The few bytes before every record that name its writer's schema. */
 #include "registry/registry.h"
 
+#include <stdio.h>
 #include <zlib.h>
 
 enum {
@@ -24,6 +25,21 @@ size_t registry_frame(const struct registry_id *id, uint8_t out[REGISTRY_FRAME_M
     out[0] = MAGIC_CONFLUENT;
     for (int i = 0; i < 4; i++) out[1 + i] = (uint8_t)(id->number >> (24 - 8 * i));
     return CONFLUENT_BYTES;
+}
+
+void registry_id_text(const struct registry_id *id, char out[REGISTRY_ID_TEXT])
+{
+    static const char hex[] = "0123456789abcdef";
+    if (id->kind != REGISTRY_GLUE) {
+        snprintf(out, REGISTRY_ID_TEXT, "%lu", (unsigned long)id->number);
+        return;
+    }
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
+        *out++ = hex[id->uuid[i] >> 4];
+        *out++ = hex[id->uuid[i] & 15];
+    }
+    *out = 0;
 }
 
 static enum err_code inflate_all(struct str packed, struct buf *to, size_t limit, struct err *e)

@@ -140,17 +140,6 @@ static void add_schema_id(const struct registry *r, struct buf *b, struct str su
     buf_add_cstr(b, "}");
 }
 
-static void uuid_text(const uint8_t uuid[16], char text[37])
-{
-    static const char hex[] = "0123456789abcdef";
-    for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) *text++ = '-';
-        *text++ = hex[uuid[i] >> 4];
-        *text++ = hex[uuid[i] & 15];
-    }
-    *text = 0;
-}
-
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9') return c - '0';
@@ -222,8 +211,8 @@ static bool is_failed(struct str status)
 static enum err_code await(struct registry *r, const struct registry_id *id, struct str status,
                            struct err *e)
 {
-    char uuid[37], now[40];
-    uuid_text(id->uuid, uuid);
+    char uuid[REGISTRY_ID_TEXT], now[40];
+    registry_id_text(id, uuid);
     int64_t end_ns = clock_mono_ns() + r->timeout_ms * NS_PER_MS;
     CHECK(str_copy(now, sizeof now, status.n < sizeof now ? status : STR("")));
     while (strcmp(now, "AVAILABLE") != 0) {
@@ -378,8 +367,8 @@ static enum err_code schema_of(struct registry *r, const struct registry_id *id,
 {
     struct answer a;
     struct registry_version v;
-    char uuid[37];
-    uuid_text(id->uuid, uuid);
+    char uuid[REGISTRY_ID_TEXT];
+    registry_id_text(id, uuid);
     struct buf body = new_body();
     buf_addf(&body, "{\"SchemaVersionId\":\"%s\"}", uuid);
     enum err_code code = act(r, "GetSchemaVersion", &body, &a, e);

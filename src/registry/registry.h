@@ -39,6 +39,10 @@ struct registry_id {
 };
 enum { REGISTRY_FRAME_MAX = 18, REGISTRY_SCHEMA_MAX = 1 << 20, REGISTRY_FIELDS_MAX = 4096 };
 
+enum { REGISTRY_ID_TEXT = 40 };
+/* "17" or "e22a0cd3-8a08-4b86-8d42-f07d252ac9a7". */
+void registry_id_text(const struct registry_id *id, char out[REGISTRY_ID_TEXT]);
+
 struct registry;
 struct registry *registry_new(const struct registry_options *o);
 struct registry *registry_free(struct registry *r);

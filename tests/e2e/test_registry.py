@@ -16,8 +16,6 @@ import uuid
 
 import pytest
 
-import stack_tools
-
 fastavro = pytest.importorskip('fastavro')
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -375,16 +373,12 @@ def decoded_as(line, trade):
 
 
 @pytest.fixture(scope='module')
-def servers():
-    stack = stack_tools.Stack.existing() or stack_tools.Stack()
+def servers(stack):
     up = stack.run('up', 'registry', 'glue', check=None)
-    if up.returncode:
-        stack.close()
-        if 'not installed' in up.stderr:
-            pytest.skip(up.stderr.strip())
+    if 'not installed' in up.stderr:
+        pytest.skip(up.stderr.strip())
     assert up.returncode == 0, up.stderr
-    yield stack
-    stack.close()
+    return stack
 
 
 class Confluent:
@@ -807,3 +801,51 @@ def test_unknown_ids_are_not_asked_again():
     with scripted((404, '{"error_code":40403,"message":"Schema 9 not found"}')) as (server, url):
         told = tool('decode', 'trades', input='000000000911\n' * 50, env={'REGISTRY_KIND': 'confluent', 'REGISTRY_URL': url}).stdout
         assert told.count('error: NOT_FOUND') == 50 and len(server.asked) == 1
+
+
+# ---- the command ----
+
+def schemas(registry, *args, check=0, prefix='', **settings):
+    given = {'TICKLAKE_REGISTRY__KIND': registry.env['REGISTRY_KIND'], 'TICKLAKE_REGISTRY__URL': registry.env['REGISTRY_URL'],
+             'TICKLAKE_REGISTRY__NAME': registry.env.get('REGISTRY_NAME', 'x'), 'TICKLAKE_BUS__PREFIX': prefix,
+             **{k: v for k, v in registry.env.items() if k.startswith('AWS_')}, **settings}
+    done = subprocess.run([BINARY, 'schemas', *args], capture_output=True, text=True, timeout=60, env={**os.environ, **given})
+    assert done.returncode == check, f'exit {done.returncode}\n{done.stdout}\n{done.stderr}'
+    return done
+
+
+def test_command_schemas(registry):
+    prefix = f'c{uuid.uuid4().hex[:8]}.'
+    told = json.loads(schemas(registry, '--json', prefix=prefix).stdout)
+    assert [(row['table'], row['state']) for row in told] == [(t, 'absent') for t in TABLES]
+    assert told[0]['subject'] == f'{prefix}market.trades-value'
+    schemas(registry, 'check', prefix=prefix)
+    # One that lacks a field of ours that has a default, and one that ours cannot read.
+    registry.tool('register', f'{prefix}market.trades-value', input=changed('trades', ordinal=None))
+    registry.tool('register', f'{prefix}market.gaps-value', input=changed('gaps', cause='long'))
+    told = json.loads(schemas(registry, 'check', '--json', prefix=prefix, check=1).stdout)
+    states = {row['table']: row for row in told}
+    assert states['trades']['state'] == 'compatible' and states['trades']['version'] == 1
+    assert states['gaps']['state'] == 'incompatible' and 'field cause' in states['gaps']['reason']
+    told = json.loads(schemas(registry, 'compare', '--json', prefix=prefix).stdout)
+    assert told[0]['differences'] == [{'field': 'ordinal', 'ours': 'int, default 0', 'theirs': 'absent'}]
+    assert 'cause' in schemas(registry, 'compare', prefix=prefix).stdout
+    assert 'field cause' in schemas(registry, 'register', prefix=prefix, check=78).stderr
+    # What was not there is; trades got a second version.
+    prefix = prefix.replace('.', '2.')
+    registry.tool('register', f'{prefix}market.trades-value', input=changed('trades', ordinal=None))
+    told = json.loads(schemas(registry, 'register', '--json', prefix=prefix).stdout)
+    assert [row['state'] for row in told] == ['equal'] * 6 and [row['version'] for row in told] == [2, 1, 1, 1, 1, 1]
+    assert 'all 6 schemas are the same' in schemas(registry, 'compare', prefix=prefix).stdout
+
+
+def test_command_schemas_fails():
+    class None_:
+        env = {'REGISTRY_KIND': 'none', 'REGISTRY_URL': ''}
+
+    assert 'registry.kind' in schemas(None_, check=78).stderr
+    with scripted((401, '{"error_code":40101,"message":"no"}')) as (_, url):
+        None_.env = {'REGISTRY_KIND': 'confluent', 'REGISTRY_URL': url}
+        told = schemas(None_, 'check', check=77, TICKLAKE_REGISTRY__TOKEN='very-secret').stderr
+        assert url in told and 'very-secret' not in told
+    assert schemas(None_, 'nonsense', check=64) and schemas(None_, check=69)
