@@ -41,6 +41,17 @@ static enum err_code open_lake(struct run *r, struct err *e)
     return lake_open(&o, &r->lake, e);
 }
 
+/* The slot keeps what the bus has not got yet, so it must be there before the first row is. */
+static enum err_code make_slot(struct run *r, struct err *e)
+{
+    const struct config *c = r->options.config;
+    if (!distributed_has_bus(c)) return ERR_OK;
+    bool made;
+    TRY(changes_make_slot(c->store.url, c->store.slot, c->store.publication, &made, e));
+    if (made) LOG(INFO, "store", "slot made", LOG_STR("slot", c->store.slot));
+    return ERR_OK;
+}
+
 static enum err_code open_store(struct run *r, struct err *e)
 {
     struct store_options o = distributed_store(&r->parts, r->series);
@@ -48,6 +59,7 @@ static enum err_code open_store(struct run *r, struct err *e)
     o.live = !r->options.replaying;
     if (r->options.writer) o.writer = r->options.writer;
     TRY(store_open(&o, &r->store, e));
+    TRY(make_slot(r, e));
     if (!r->options.without_lake) TRY(store_tail_open(&o, &r->tail, e));
     const struct store_state *s = store_state(r->store);
     r->past = (struct source_past){

@@ -84,6 +84,10 @@ struct changes_slot {
 };
 enum err_code changes_slot(const char *url, const char *slot, struct changes_slot *ret,
                            struct err *e) MUST_USE;
+/* Makes the slot where it is not there: before the first row is written, so that the bus gets every one. The publication (made
+ * with the store's tables) must exist. */
+enum err_code changes_make_slot(const char *url, const char *slot, const char *publication,
+                                bool *ret_made, struct err *e) MUST_USE;
 enum err_code changes_drop_slot(const char *url, const char *slot, struct err *e) MUST_USE;
 
 #endif

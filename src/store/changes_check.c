@@ -283,6 +283,26 @@ enum err_code changes_slot(const char *url, const char *slot, struct changes_slo
     return code;
 }
 
+enum err_code changes_make_slot(const char *url, const char *slot, const char *publication,
+                                bool *ret_made, struct err *e)
+{
+    struct changes_names n = {url, slot, publication};
+    *ret_made = false;
+    TRY(changes_check_names(&n, e));
+    struct changes_link l;
+    TRY(changes_link_open(&l, url, CHANGES_SQL, -1, e));
+    struct slot s = {0};
+    struct changes_checked checked;
+    enum err_code code = check_publication(&l, &n, e);
+    if (code == ERR_OK) code = read_slot(&l, slot, &s, e);
+    if (code == ERR_OK && !s.s.exists) {
+        code = make_slot(&l, &n, &checked, e);
+        *ret_made = code == ERR_OK;
+    }
+    changes_link_close(&l);
+    return code;
+}
+
 enum err_code changes_drop_slot(const char *url, const char *slot, struct err *e)
 {
     struct changes_names n = {url, slot, "ticklake"};
