@@ -92,8 +92,12 @@ void aws_decode(struct buf *b, struct str s)
     for (size_t i = 0; i < s.n; i++) {
         int high = s.p[i] == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
-        if (low >= 0) i += 2;
-        buf_add_byte(b, low >= 0 ? (uint8_t)(high << 4 | low) : (uint8_t)s.p[i]);
+        uint8_t byte = (uint8_t)s.p[i];
+        if (low >= 0) {
+            byte = (uint8_t)(high << 4 | low);
+            i += 2;
+        }
+        buf_add_byte(b, byte);
     }
 }
 
