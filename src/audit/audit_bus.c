@@ -17,8 +17,9 @@ struct hops {
     struct proof_set store0, store1; /* before and after the records were read */
     struct proof_set all, below;     /* records on the bus, and those below the lake's positions */
     struct bus_offsets positions[BUS_PARTITIONS_MAX], ends[BUS_PARTITIONS_MAX];
-    struct bus_offsets oldest[BUS_PARTITIONS_MAX];
-    bool counting; /* the first pass only looks where the topics end */
+    struct bus_offsets oldest[BUS_PARTITIONS_MAX],
+        marks[BUS_PARTITIONS_MAX]; /* as the brokers say */
+    bool counting;                 /* the first pass only looks where the topics end */
     int64_t deadline_ns, records;
 };
 
@@ -243,11 +244,11 @@ static enum err_code read_hops(struct hops *h, struct err *e)
     h->deadline_ns = clock_mono_ns() + a->o->wait_ns;
     TRY(wait_for_bus(h, slot.server_lsn, e));
     h->counting = true;
-    TRY(bus_scan(&h->bus, each, h->oldest, NULL, h, e));
+    TRY(bus_scan(&h->bus, each, h->oldest, h->marks, h, e));
     TRY(audit_open_lake(a, &a->lake, e));
     TRY(wait_for_lake(h, e));
     h->counting = false;
-    TRY(bus_scan(&h->bus, each, h->oldest, NULL, h, e));
+    TRY(bus_scan(&h->bus, each, h->oldest, h->marks, h, e));
     a->result->bus_records = h->records;
     return store_now(a, &h->store1, e);
 }

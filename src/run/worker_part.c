@@ -105,10 +105,19 @@ static void renumber(const struct part *p, struct batch *b)
     b->last_sequence = trades << GAP_BITS | (gaps & GAP_MASK);
 }
 
+/* The receipts of replays and back-fills are of another time. */
+static bool is_live(const struct batch *b)
+{
+    uint8_t origin = b->trade_count   ? b->trades[0].origin
+                     : b->quote_count ? b->quotes[0].origin
+                                      : (uint8_t)ORIGIN_REPLAYED;
+    return origin == ORIGIN_LIVE || origin == ORIGIN_SIMULATED;
+}
+
 static void note_receipt(struct worker *w, const struct batch *b)
 {
     const size_t most = sizeof w->received / sizeof w->received[0];
-    if (b->first_received_ns != TIME_ABSENT && w->received_count < most)
+    if (is_live(b) && b->first_received_ns != TIME_ABSENT && w->received_count < most)
         w->received[w->received_count++] = b->first_received_ns;
 }
 
