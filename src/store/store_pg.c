@@ -129,7 +129,7 @@ static enum err_code settle(struct store_pg *s, struct err *e)
     s->number = n.number;
     s->base.mark = n.last;
     s->base.newest_received_ns = n.received_ns;
-    s->block_end = 0; /* the next batch begins a new block: instruments may stand behind this one */
+    s->next_sequence = 0; /* the next batch begins a new block: instruments may stand behind this one */
     return ERR_OK;
 }
 

@@ -199,6 +199,8 @@ void store_pg_array_free(struct store_pg_array *a);
 struct store_pg_days { /* sorted days since 1970 for which all partitions are there */
     int32_t *days;
     size_t count, cap;
+    size_t
+        foreign; /* partitions of other names, or not of all tables: whose rows they hold is not known */
 };
 enum err_code store_pg_days_load(struct store_pg_link *l, struct store_pg_days *d,
                                  struct err *e) MUST_USE;

@@ -224,7 +224,7 @@ static enum err_code number(struct store_pg *s, struct batch *b, struct err *e)
     if (need > BLOCK)
         return ERR(e, ERR_FULL, "a batch of %lld events and instruments; at most %d go into one",
                    (long long)need, BLOCK);
-    if (s->next_sequence + need - 1 > s->block_end) {
+    if (s->next_sequence == 0 || s->next_sequence + need - 1 > s->block_end) {
         TRY(store_pg_ask(&s->link, PG_next_sequences, NULL, 0, &s->next_sequence, e));
         s->block_end = s->next_sequence + BLOCK - 1;
     }

@@ -280,8 +280,10 @@ static uint8_t *instrument_row(const struct instrument *in, int64_t sequence, ui
 
 u128 store_pg_dead_digest(const struct dead *d)
 {
-    const uint64_t v[] = {hash64(d->venue),   hash64(d->symbol),   hash64(d->detail),
-                          hash64(d->payload), (uint64_t)d->stream, d->reason};
+    /* Of a conflict the detail says it all, and the payload has the receipt in it. */
+    uint64_t payload = d->reason == DEAD_CONFLICT ? 0 : hash64(d->payload);
+    const uint64_t v[] = {hash64(d->venue), hash64(d->symbol),   hash64(d->detail),
+                          payload,          (uint64_t)d->stream, d->reason};
     return hash128((struct str){(const char *)v, sizeof v});
 }
 

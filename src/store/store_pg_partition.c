@@ -59,8 +59,8 @@ static int32_t day_of_name(struct str name)
     if (str_is(name, "before")) return PG_FIRST_DAY - 1;
     if (str_is(name, "after")) return PG_END_DAY;
     if (name.n != 8 || str_to_i64(name, &v) != ERR_OK) return INT32_MIN;
-    char iso[16];
-    (void)snprintf(iso, sizeof iso, "%.4s-%.2s-%.2s", name.p, name.p + 4, name.p + 6);
+    char iso[32];
+    (void)snprintf(iso, sizeof iso, "%.4s-%.2s-%.2sT00:00:00Z", name.p, name.p + 4, name.p + 6);
     int64_t ns;
     return time_parse_iso(str_of(iso), &ns) == ERR_OK ? time_day(ns) : INT32_MIN;
 }
@@ -68,11 +68,14 @@ static int32_t day_of_name(struct str name)
 enum err_code store_pg_days_load(struct store_pg_link *l, struct store_pg_days *d, struct err *e)
 {
     PGresult *r;
-    d->count = 0;
+    d->count = d->foreign = 0;
     TRY(store_pg_run(l, PG_read_partitions, NULL, &r, e));
     for (int i = 0; i < PQntuples(r); i++) {
         int32_t day = day_of_name(store_pg_get_bytes(r, i, 0));
-        if (day != INT32_MIN && store_pg_get(r, i, 1, 0) == TABLES) add(d, day);
+        if (day != INT32_MIN && store_pg_get(r, i, 1, 0) == TABLES)
+            add(d, day);
+        else
+            d->foreign++;
     }
     PQclear(r);
     return ERR_OK;

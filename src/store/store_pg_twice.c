@@ -117,6 +117,21 @@ static const struct store_pg_twice *find(const struct store_pg_twice *twice, siz
 
 enum { GONE = UINT32_MAX, DIES = UINT32_MAX - 1, INDEX_MASK = 0x1fffffff };
 
+/* Everything that tells this refusal from another, and nothing that changes when the same history is read again. */
+static void describe(const struct trade *t, const char *stored, char *to, size_t size)
+{
+    char price[DEC_TEXT_MAX], amount[DEC_TEXT_MAX], number[24], time[TIME_TEXT_MAX] = "no time";
+    dec_format(t->price, price);
+    dec_format(t->size, amount);
+    (void)snprintf(number, sizeof number, "%lld", (long long)t->id);
+    if (t->venue_time_ns != TIME_ABSENT) time_format(t->venue_time_ns, time);
+    struct str id = t->id_text.n ? t->id_text : str_of(number);
+    if (id.n > 64) id.n = 64;
+    (void)snprintf(to, size, "%s %.*s: %s %s at %s, %s; it is stored with other content: %s",
+                   stream_text((enum stream)t->stream), STR_ARG(id), side_text((enum side)t->side),
+                   amount, price, time, stored);
+}
+
 /* The dead letters of conflicts, before anything is moved: they need room, and without it the batch must stay as it is. */
 static enum err_code mourn(struct store_pg *s, struct batch *b, const struct store_pg_twice *twice,
                            size_t count, struct dead *deads, struct err *e)
@@ -125,9 +140,8 @@ static enum err_code mourn(struct store_pg *s, struct batch *b, const struct sto
     for (size_t i = 0; i < b->trade_count; i++) {
         const struct store_pg_twice *found = find(twice, count, b->trades[i].sequence);
         if (!found || !found->conflict) continue;
-        char detail[300];
-        (void)snprintf(detail, sizeof detail, "this id is stored with other content: %s",
-                       found->detail);
+        char detail[600];
+        describe(&b->trades[i], found->detail, detail, sizeof detail);
         TRY(make_dead(s, b, i, DEAD_CONFLICT, detail, &deads[at++], e));
     }
     return ERR_OK;

@@ -187,7 +187,7 @@ enum err_code store_pg_retain(struct store *base, int64_t below_sequence, int64_
     TRY(store_pg_ask(&s->link, PG_confirmed, NULL, 0, &r.confirmed, e));
     if (r.confirmed == 0) return ERR_OK; /* no slot, or it has confirmed nothing of ours */
     TRY(drop_days(&r, ret_more, e));
-    return drop_batches(&r, ret_more, e);
+    return s->days.foreign ? ERR_OK : drop_batches(&r, ret_more, e);
 }
 
 static enum err_code check_batch(struct store_pg *s, const PGresult *r, int i, struct err *e)
