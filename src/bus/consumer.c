@@ -102,9 +102,9 @@ static void take_clock(struct bus_consumer *c, int32_t partition)
 static enum err_code fill_any(struct bus_consumer *c, struct batch *b, int32_t *ret_partition,
                               struct bus_offsets *ret_next, struct err *e)
 {
-    int32_t n = c->options.bus->partitions;
+    const int32_t n = c->options.bus->partitions, first = c->turn;
     for (int32_t i = 0; i < n; i++) {
-        int32_t p = (c->turn + i) % n;
+        int32_t p = (first + i) % n;
         struct owned *o = &c->owned[p];
         if (o->state != OWNED_READING) continue;
         c->turn = (p + 1) % n;

@@ -9,6 +9,11 @@ enum { TURN_RECORDS = 1024 };
 /* A head that waits does so for milliseconds; after this, the other topic's end is asked for, so often. */
 enum { HOLD_ASK_MS = 20, ASK_DISTRUST_MS = 20, ASK_MS = 1000 };
 
+static int64_t trades_next(const struct reading *g)
+{
+    return g->lanes[BUS_TRADES].next > 0 ? g->lanes[BUS_TRADES].next : 0;
+}
+
 enum err_code reading_start(struct reading *g, const struct bus_offsets *from, struct err *e)
 {
     g->held_since_ns = 0;
@@ -25,6 +30,7 @@ enum err_code reading_start(struct reading *g, const struct bus_offsets *from, s
             return code;
         }
     }
+    g->given = trades_next(g);
     merge_begin(&g->merge, g->lanes[BUS_TRADES].next, g->lanes[BUS_GAPS].next);
     return ERR_OK;
 }
@@ -122,19 +128,17 @@ static enum err_code fill_turn(struct reading *g, struct batch *b, struct err *e
 
 enum err_code reading_fill(struct reading *g, struct batch *b, struct err *e)
 {
-    const int64_t sequence = g->lanes[BUS_TRADES].next > 0 ? g->lanes[BUS_TRADES].next : 0;
     enum err_code code = ERR_OK;
     size_t before;
     do {
         before = b->event_count + b->instrument_count;
         code = fill_turn(g, b, e);
     } while (code == ERR_OK && b->event_count + b->instrument_count > before);
-    const int64_t last = g->lanes[BUS_TRADES].next > 0 ? g->lanes[BUS_TRADES].next : 0;
-    b->first_sequence = sequence + 1;
-    b->last_sequence = last;
+    if (b->event_count == 0 && b->instrument_count == 0) return code;
     /* What came is given; what stands in the way comes again. */
-    if (b->event_count || b->instrument_count) return ERR_OK;
-    return code;
+    b->first_sequence = g->given + 1;
+    b->last_sequence = g->given = trades_next(g);
+    return ERR_OK;
 }
 
 /* --- what does not come --- */
