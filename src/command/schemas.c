@@ -1,6 +1,7 @@
 /* ticklake schemas: our schemas, and what the registry has of them. */
 #include "bus/bus.h"
 #include "command/command.h"
+#include "run/distributed.h"
 
 #include <stdio.h>
 
@@ -11,7 +12,8 @@ static const char *const state_words[] = {"absent", "equal", "compatible", "inco
 
 struct schemas {
     struct invocation *inv;
-    struct registry *registry;
+    struct distributed parts;
+    struct registry *registry; /* of the parts */
     struct buf out;
     struct table_out table;
     size_t count, incompatible;
@@ -27,30 +29,11 @@ struct found {
     struct err why;  /* INCOMPATIBLE: the reason */
 };
 
-static struct registry *registry_of_config(const struct config *c)
-{
-    static const char *const rules[] = {"BACKWARD", "BACKWARD_TRANSITIVE",
-                                        "FORWARD",  "FORWARD_TRANSITIVE",
-                                        "FULL",     "FULL_TRANSITIVE"};
-    struct registry_options o = {
-        .kind = (enum registry_kind)c->registry.kind,
-        .url = c->registry.url,
-        .user = c->registry.user,
-        .password = c->registry.password,
-        .token = c->registry.token,
-        .name = c->registry.name,
-        .aws = {.region = c->registry.region, .ca_file = c->registry.ca_file},
-        .ca_file = c->registry.ca_file,
-        .compatibility = rules[c->registry.compatibility],
-    };
-    return registry_new(&o);
-}
-
 /* ERR_OK also where ours would be refused: that is in ret->state. */
 static enum err_code look(struct schemas *s, enum bus_topic t, struct found *ret, struct err *e)
 {
     *ret = (struct found){.topic = t};
-    struct bus_options bus = {.prefix = s->inv->config->bus.prefix};
+    struct bus_options bus = distributed_bus(&s->parts, NULL);
     char topic[BUS_NAME_MAX];
     bus_topic_name(&bus, t, topic);
     snprintf(ret->subject, sizeof ret->subject, "%s-value", topic);
@@ -221,7 +204,14 @@ static int schemas(struct invocation *inv)
     struct err e = {0};
     const struct verb *v = verb_of(inv, &e);
     if (!v) return command_fail(inv, &e);
-    struct schemas s = {.inv = inv, .registry = registry_of_config(inv->config)};
+    struct schemas s = {.inv = inv};
+    if (distributed_open(&s.parts, inv->config, &e) != ERR_OK) return command_fail(inv, &e);
+    s.registry = s.parts.registry;
+    if (!s.registry) {
+        ERR(&e, ERR_CONFIG, "no schema registry is set: give registry.kind (confluent or glue)");
+        distributed_close(&s.parts);
+        return command_fail(inv, &e);
+    }
     size_t columns = 0;
     while (v->heads[columns]) columns++;
     buf_init(&s.out, OUT_BYTES_MAX);
@@ -236,7 +226,7 @@ static int schemas(struct invocation *inv)
         print_out(&s.out);
     else
         buf_free(&s.out);
-    registry_free(s.registry);
+    distributed_close(&s.parts);
     if (code != ERR_OK) return command_fail(inv, &e);
     return v == &verbs[CHECKING] && s.incompatible ? err_exit_code(ERR_DIFFERENT) : 0;
 }
