@@ -39,7 +39,7 @@ airflow_prepare() {
     local home marker=$STACK_DIR/airflow/migrated-$AIRFLOW_VERSION
     home=$(component airflow)
     mkdir -p "$STACK_DIR/airflow"
-    (umask 077 && echo "{\"admin\": \"$AIRFLOW_ADMIN_PASSWORD\", \"reader\": \"reader-password\"}" >"$STACK_DIR/airflow/passwords.json")
+    (umask 077 && echo "{\"admin\": \"$AIRFLOW_ADMIN_PASSWORD\", \"reader\": \"$AIRFLOW_READER_PASSWORD\"}" >"$STACK_DIR/airflow/passwords.json")
     [ ! -e "$marker" ] || return 0
     (airflow_settings && exec "$home/bin/airflow" db migrate) >"$STACK_DIR/log/airflow-migrate.log" 2>&1 9>&- ||
         { tail -15 "$STACK_DIR/log/airflow-migrate.log" >&2; die "$EX_UNAVAILABLE" "airflow db migrate failed"; }

@@ -12,15 +12,15 @@ as_postgres() {
     fi
 }
 
-# Its folder is $STACK_DIR/postgres, unless the user postgres cannot get there or the path is too long for a socket
-# (107 bytes): then one in /tmp that $STACK_DIR/postgres points to.
-postgres_home() {
-    local home=$STACK_DIR/postgres short
-    if [ -L "$home" ]; then readlink "$home"; return; fi
-    if [ ${#home} -le 80 ] && { ! postgres_runs_as_other || as_postgres test -x "$STACK_DIR"; }; then echo "$home"; return; fi
-    short=/tmp/ticklake-stack-$(id -u)-$(sha256sum <<<"$STACK_DIR" | cut -c 1-12)
-    ln -s "$short" "$home"
-    echo "$short"
+# Its folder is $STACK_DIR/postgres, or where that points to.
+postgres_home() { readlink "$STACK_DIR/postgres" || echo "$STACK_DIR/postgres"; }
+
+# In /tmp, if the user postgres cannot get to $STACK_DIR or the path is too long for a socket (107 bytes).
+postgres_place() {
+    local home=$STACK_DIR/postgres
+    [ ! -L "$home" ] && [ ! -d "$home" ] || return 0
+    if [ ${#home} -le 80 ] && { ! postgres_runs_as_other || as_postgres test -x "$STACK_DIR"; }; then return; fi
+    ln -s "/tmp/ticklake-stack-$(id -u)-$(sha256sum <<<"$STACK_DIR" | cut -c 1-12)" "$home"
 }
 
 postgres_psql() {
@@ -42,6 +42,7 @@ postgres_prepare() {
     local home bin
     bin=$(postgres_bin) || die "$EX_UNAVAILABLE" "PostgreSQL $POSTGRES_VERSION or newer is not installed: run scripts/setup stack"
     mkdir -p "$STACK_DIR"
+    postgres_place
     home=$(postgres_home)
     if [ ! -d "$home/socket" ]; then
         mkdir -p "$home"

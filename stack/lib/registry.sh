@@ -21,11 +21,7 @@ registry_spawn() {
 
 registry_ready() { curl -fs -m 5 -o /dev/null "$(registry_url)/subjects"; }
 
-# Confluent's own starts with BACKWARD, this one with NONE.
-registry_init() {
-    curl -fs -m 10 -o /dev/null -X PUT -H 'Content-Type: application/vnd.schemaregistry.v1+json' \
-        -d '{"compatibility":"BACKWARD"}' "$(registry_url)/config"
-}
+registry_init() { sh "$STACK_SOURCE/conf/setup-registry.sh" "$(registry_url)"; }
 
 registry_url() { echo "http://127.0.0.1:$(port REGISTRY)/apis/ccompat/v7"; }
 registry_address() { echo "127.0.0.1:$(port REGISTRY)"; }

@@ -352,6 +352,71 @@ def test_scripts_are_clean():
     assert done.returncode == 0, done.stdout
 
 
+def versions():
+    rows = (line.partition('=') for line in (ROOT / 'stack/versions.env').read_text().splitlines() if re.match('[A-Z]', line))
+    return {name: value for name, _, value in rows}
+
+
+def compose():
+    from ruamel.yaml import YAML
+    return YAML(typ='safe').load(ROOT / 'deploy/compose.yaml')
+
+
+def test_compose_is_valid():
+    done = subprocess.run([tools() / 'check-jsonschema', '--builtin-schema', 'vendor.compose-spec', ROOT / 'deploy/compose.yaml'],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_takes_versions_and_ports_from_the_one_file():
+    text, known = (ROOT / 'deploy/compose.yaml').read_text(), versions()
+    used = set(re.findall(r'(?<!\$)\$\{(\w+)', text)) - {'TICKLAKE_STACK_SPARK_JARS', 'TICKLAKE_SERVE__TOKEN'}
+    assert used <= set(known), used - set(known)
+    assert {name for name in known if name.endswith('_VERSION')} - used == {'ZOOKEEPER_VERSION', 'KAFKA_KRAFT_VERSION', 'GO_VERSION'}
+    for n in (1, 2, 3):
+        port = int(known['KAFKA_PORT']) + n
+        broker = compose()['services'][f'kafka-{n}']
+        assert broker['ports'] == [f'127.0.0.1:{port}:{port}'] and broker['environment']['KAFKA_HOST_PORT'] == str(port)
+    for service in compose()['services'].values():
+        assert all(port.startswith('127.0.0.1:') for port in service.get('ports', ()))
+        assert 'latest' not in service['image'] and (':' in service['image'] or 'build' in service)
+
+
+def test_compose_and_stack_share_their_files():
+    whole, services = (ROOT / 'deploy/compose.yaml').read_text(), compose()['services']
+    in_compose = whole + ''.join(p.read_text() for p in (ROOT / 'deploy').glob('start-*'))
+    in_stack = ''.join(p.read_text() for p in (ROOT / 'stack/lib').glob('*.sh'))
+    only_kraft = {'broker-kraft.properties', 'log4j2.properties'}  # compose has the ZooKeeper form
+    for path in (ROOT / 'stack/conf').iterdir():
+        assert path.name in in_stack or path.name == 'broker-zookeeper.properties' or path.name in only_kraft, path
+        assert path.name in only_kraft or path.name in in_compose, path
+    for name, service in services.items():
+        long_lived = service.get('restart') == 'unless-stopped'
+        in_image = service['image'] == 'ticklake'  # deploy/Dockerfile has its health check
+        assert not long_lived or in_image or 'healthcheck' in service, name
+        for volume in service.get('volumes', ()):
+            source = volume.split(':')[0]
+            if source.startswith('.') and 'airflow/dags' not in source:
+                assert (ROOT / 'deploy' / source).exists(), source
+            elif re.fullmatch('[a-z0-9-]+', source):
+                assert source in compose()['volumes'], source
+        for needed in service.get('depends_on', ()):
+            assert needed in services, needed
+
+
+def test_compose_settings_are_those_of_stack_env(stack):
+    told = stack.env()
+    in_compose = {name for name in compose()['x-settings'] if name.startswith('TICKLAKE_')}
+    assert in_compose == {name for name in told if name.startswith('TICKLAKE_') and '__' in name}
+
+
+def test_dockerfile_and_start_scripts_are_clean():
+    starts = sorted((ROOT / 'deploy').glob('start-*')) + sorted((ROOT / 'stack/conf').glob('*.sh'))
+    for line in ([tools() / 'hadolint', ROOT / 'deploy/Dockerfile'], [tools() / 'shellcheck', '-S', 'style', *starts]):
+        done = subprocess.run(line, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_outlives_its_terminal(stack):
     """A stack outlives the shell that started it: its processes are in sessions of their own."""
     stack.up('s3')
