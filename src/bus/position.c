@@ -140,9 +140,20 @@ enum err_code bus_position_parse(struct str value, struct bus_position_record *r
 
 /* --- reading it back --- */
 
+/* A topic that another process has just made is known to the brokers one after the other. */
+static bool may_still_come(rd_kafka_resp_err_t code, int64_t since_ns)
+{
+    const int64_t spreading_ns = 15 * NS_PER_S;
+    return (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+            code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+            code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) &&
+           clock_mono_ns() - since_ns < spreading_ns;
+}
+
 enum err_code bus_ends(struct bus_client *c, const char *topic, int32_t n, int64_t *ret,
                        struct err *e)
 {
+    int64_t since_ns = clock_mono_ns();
     for (int32_t i = 0; i < n; i++) {
         int64_t low = 0, high = 0;
         for (;;) {
@@ -150,7 +161,8 @@ enum err_code bus_ends(struct bus_client *c, const char *topic, int32_t n, int64
                 rd_kafka_query_watermark_offsets(c->rk, topic, i, &low, &high, 1000);
             if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
             enum err_code ours = bus_error_code(code);
-            if (ours == ERR_REFUSED || ours == ERR_CONFIG) {
+            bool soon = may_still_come(code, since_ns);
+            if (ours == ERR_REFUSED || (ours == ERR_CONFIG && !soon)) {
                 char what[BUS_NAME_MAX + 32];
                 snprintf(what, sizeof what, "end of topic %s", topic);
                 return bus_error(c, code, what, e);
