@@ -23,6 +23,9 @@
     X(lake_before_pointer, "lake.before_pointer")                                                  \
     X(lake_after_pointer, "lake.after_pointer")                                                    \
     X(lake_in_cleanup, "lake.in_cleanup")                                                          \
+    X(queue_before_insert, "queue.before_insert")                                                  \
+    X(queue_after_insert, "queue.after_insert")                                                    \
+    X(fold_before_commit, "fold.before_commit")                                                    \
     X(compact_after_data, "compact.after_data")                                                    \
     X(compact_before_pointer, "compact.before_pointer")                                            \
     X(compact_after_pointer, "compact.after_pointer")

@@ -1,5 +1,7 @@
 #include "io/file.h"
 
+#include "base/time.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -211,6 +213,13 @@ int64_t file_size(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 ? (int64_t)st.st_size : -1;
+}
+
+int64_t file_modified_ns(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) return INT64_MAX;
+    return (int64_t)st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
 }
 
 static int no_dots(const struct dirent *d)

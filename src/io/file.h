@@ -37,7 +37,8 @@ enum err_code file_sync_folder(const char *path, struct err *e) MUST_USE;
 enum err_code file_make_folders(const char *path, struct err *e) MUST_USE; /* mkdir -p, synced */
 enum err_code file_remove(const char *path, struct err *e) MUST_USE;       /* absent is fine */
 bool file_exists(const char *path);
-int64_t file_size(const char *path); /* -1 when absent */
+int64_t file_size(const char *path);        /* -1 when absent */
+int64_t file_modified_ns(const char *path); /* ns since 1970; INT64_MAX when absent */
 /* Calls back for each entry (not "." and ".."), in name order. A callback's error ends the walk. */
 enum err_code file_list(const char *folder,
                         enum err_code (*each)(void *ctx, const char *name, bool is_folder,

@@ -13,6 +13,18 @@ void lake_catalog_close(struct lake *l)
     if (l->catalog) l->catalog->close(l);
 }
 
+enum err_code lake_upkeep_begin(struct lake *l, bool *ret, struct err *e)
+{
+    *ret = true;
+    if (l->pending) *ret = false; /* its files are nobody's yet, and its outcome comes first */
+    return *ret && l->catalog->shared ? l->catalog->upkeep_begin(l, ret, e) : ERR_OK;
+}
+
+void lake_upkeep_end(struct lake *l)
+{
+    if (l->catalog->shared) l->catalog->upkeep_end(l);
+}
+
 enum err_code lake_catalog_begin(struct lake *l, struct err *e) { return l->catalog->begin(l, e); }
 
 enum err_code lake_catalog_commit(struct lake *l, struct err *e)
@@ -20,11 +32,7 @@ enum err_code lake_catalog_commit(struct lake *l, struct err *e)
     return l->catalog->commit(l, e);
 }
 
-void lake_catalog_rollback(struct lake *l)
-{
-    map_clear(&l->series_ids); /* some may have been given in this transaction */
-    l->catalog->rollback(l);
-}
+void lake_catalog_rollback(struct lake *l) { l->catalog->rollback(l); }
 
 enum err_code lake_catalog_pointer(struct lake *l, const char *table, char **ret, struct err *e)
 {

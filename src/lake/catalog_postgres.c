@@ -74,8 +74,10 @@ static enum err_code begin_plain(struct lake *l, const char *how, struct err *e)
 static void rollback(struct lake *l)
 {
     struct lake_postgres *p = l->postgres;
-    bool open = p && p->in_transaction && p->conn;
-    if (p) p->in_transaction = false;
+    if (!p || !p->in_transaction) return;
+    if (p->new_series) map_clear(&l->series_ids); /* their numbers are taken back */
+    bool open = p->conn != NULL;
+    p->in_transaction = p->new_series = false;
     if (open && pg_run(l, "ROLLBACK", NULL, NULL, NULL) != ERR_OK) pg_drop_connection(l);
 }
 
@@ -92,7 +94,7 @@ static enum err_code commit(struct lake *l, struct err *e)
     else if (code != ERR_OK && !p->conn)
         l->outcome_unknown = true; /* whether it came through is asked later */
     PQclear(r);
-    if (code == ERR_OK || !p->conn) p->in_transaction = false;
+    if (code == ERR_OK) p->in_transaction = p->new_series = false;
     return code;
 }
 
@@ -214,6 +216,7 @@ static enum err_code add_garbage(struct lake *l, const char *table,
     pg_add_end(&numbers);
     struct pg_args a = {0};
     enum err_code code = ERR_OK;
+    bool seen = count > 0 && items[0].seen; /* all of a call are alike */
     if (locations.failed || numbers.failed)
         code = ERR(e, ERR_FULL, "%s: %zu files leave a table at once", l->catalog_path, count);
     if (code == ERR_OK) {
@@ -221,13 +224,15 @@ static enum err_code add_garbage(struct lake *l, const char *table,
         pg_text(&a, table);
         pg_array(&a, &numbers);
         pg_number(&a, now_ns);
+        pg_text(&a, seen ? "t" : "f");
         code = pg_run(l,
                       "INSERT INTO ticklake.ticklake_garbage SELECT DISTINCT ON (g.location) "
                       "g.location, $2, g.at, $4::bigint, CASE g.at WHEN 0 THEN $4::bigint END "
                       "FROM unnest($1::text[], $3::bigint[]) AS g (location, at) "
                       "ORDER BY g.location, g.at ON CONFLICT (location) DO UPDATE SET "
                       "table_name=excluded.table_name, removed_at=excluded.removed_at, "
-                      "removed_ns=excluded.removed_ns, released_ns=excluded.released_ns",
+                      "removed_ns=excluded.removed_ns, released_ns=excluded.released_ns "
+                      "WHERE NOT $5::boolean OR ticklake_garbage.removed_at = 0",
                       &a, NULL, e);
     }
     buf_free(&locations);
@@ -284,6 +289,26 @@ static enum err_code is_garbage(struct lake *l, const char *location, bool *ret,
     return ERR_OK;
 }
 
+/* ---- upkeep: the lock is the connection's, and goes with it */
+
+static enum err_code upkeep_begin(struct lake *l, bool *ret, struct err *e)
+{
+    PGresult *r;
+    TRY(pg_run(l, "SELECT pg_try_advisory_lock(" PG_LOCK ", 2)::int::text", NULL, &r, e));
+    *ret = pg_cell_number(r, 0, 0) == 1;
+    PQclear(r);
+    l->postgres->upkeep |= *ret;
+    return ERR_OK;
+}
+
+static void upkeep_end(struct lake *l)
+{
+    if (!l->postgres->upkeep) return;
+    l->postgres->upkeep = false;
+    if (pg_run(l, "SELECT pg_advisory_unlock_all()", NULL, NULL, NULL) != ERR_OK)
+        pg_drop_connection(l);
+}
+
 const struct lake_catalog lake_catalog_postgres = {
     .shared = true,
     .open = open_catalog,
@@ -308,4 +333,6 @@ const struct lake_catalog lake_catalog_postgres = {
     .each_garbage = each_garbage,
     .forget = forget,
     .is_garbage = is_garbage,
+    .upkeep_begin = upkeep_begin,
+    .upkeep_end = upkeep_end,
 };

@@ -230,6 +230,7 @@ static enum err_code commit(struct lake *l, struct err *e)
 static void rollback(struct lake *l)
 {
     sqlite3_stmt *s;
+    map_clear(&l->series_ids);                 /* some may have been given in this transaction */
     if (sqlite3_get_autocommit(l->db)) return; /* SQLite rolled back by itself */
     if (prepare(l, Q_ROLLBACK, &s, NULL) == ERR_OK && finish(l, s, NULL) == ERR_OK) return;
 }

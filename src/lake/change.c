@@ -59,6 +59,12 @@ void lake_change_remove(struct lake_change *c, uint32_t serial)
     c->removed[c->removed_count++] = serial;
 }
 
+void lake_change_target(struct lake_change *c, struct lake_target target)
+{
+    c->targets = array_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
+    c->targets[c->target_count++] = target;
+}
+
 /* Only what has a name of ours is ever removed from the disk. */
 void lake_change_garbage(struct lake_change *c, struct str location, int64_t sequence_number)
 {
@@ -67,7 +73,7 @@ void lake_change_garbage(struct lake_change *c, struct str location, int64_t seq
     n->garbage = array_grown(n->garbage, n->garbage_count, &n->garbage_cap, sizeof *n->garbage);
     char *copy = strndup(location.p, location.n);
     CHECK(copy != NULL);
-    n->garbage[n->garbage_count++] = (struct lake_garbage){copy, sequence_number};
+    n->garbage[n->garbage_count++] = (struct lake_garbage){copy, sequence_number, false};
 }
 
 static void add_manifest(struct lake_next *n, const struct lake_manifest *m)

@@ -1,4 +1,4 @@
-#include "lake/lake_internal.h"
+#include "lake/queue_internal.h"
 
 #include "base/crash.h"
 #include "io/clock.h"
@@ -11,7 +11,8 @@
 
 enum { NAMES_MAX = 8000000 };
 /* Where several workers share a lake, files of a commit that is being made belong to nobody yet. */
-#define ORPHAN_AGE_NS (24 * NS_PER_HOUR)
+#define ORPHAN_AGE_NS  (24 * NS_PER_HOUR)
+#define ORPHAN_LOOK_NS (6 * NS_PER_HOUR) /* all names of the warehouse are listed then */
 
 /* Names (they are unique by themselves) of what the table's current state needs. */
 static void add_name(struct map *known, struct str location)
@@ -109,12 +110,9 @@ static enum err_code nothing_ready(void *ctx, struct str table, struct str locat
     return ERR_OK;
 }
 
-enum err_code lake_cleanup(struct lake *l, int64_t now_ns, struct err *e)
+static enum err_code clean_garbage(struct lake *l, int64_t before_ns, struct err *e)
 {
-    CHECK(!l->o.read_only);
-    if (l->orphans) TRY(lake_orphans_find(l, e));
     bool any = false, moved;
-    int64_t before_ns = now_ns - l->o.grace_ns;
     TRY(lake_catalog_each_garbage(l, before_ns, nothing_ready, &any, e));
     if (!any) return ERR_OK;
     struct map known;
@@ -126,6 +124,33 @@ enum err_code lake_cleanup(struct lake *l, int64_t now_ns, struct err *e)
     }
     if (code == ERR_OK) code = clean(l, &known, before_ns, e);
     map_free(&known);
+    return code;
+}
+
+/* Files of commits that wait belong to no table yet, so these come first. */
+static enum err_code clean_shared(struct lake *l, int64_t before_ns, struct err *e)
+{
+    struct queue_verdict ignored;
+    TRY(lake_fold(l, NULL, &ignored, e));
+    TRY(queue_trim(l, e));
+    if (clock_wall_ns() - l->orphans_looked_ns > ORPHAN_LOOK_NS) TRY(lake_orphans_find(l, e));
+    return clean_garbage(l, before_ns, e);
+}
+
+enum err_code lake_cleanup(struct lake *l, int64_t now_ns, struct err *e)
+{
+    bool mine;
+    int64_t before_ns = now_ns - l->o.grace_ns;
+    CHECK(!l->o.read_only);
+    l->commit_ns = now_ns;
+    if (!l->catalog->shared) {
+        if (l->orphans) TRY(lake_orphans_find(l, e));
+        return clean_garbage(l, before_ns, e);
+    }
+    TRY(lake_upkeep_begin(l, &mine, e));
+    if (!mine) return ERR_OK;
+    enum err_code code = clean_shared(l, before_ns, e);
+    lake_upkeep_end(l);
     return code;
 }
 
@@ -157,9 +182,12 @@ static enum err_code see_location(struct orphans *o, const char *location, struc
 static enum err_code see_file(void *ctx, const char *name, bool is_folder, struct err *e)
 {
     struct orphans *o = ctx;
-    char location[PATH_LIMIT + 8];
+    char location[PATH_LIMIT + 8], path[PATH_LIMIT * 2];
     if (is_folder) return ERR_OK;
     snprintf(location, sizeof location, "%s/%s", o->location, name);
+    snprintf(path, sizeof path, "%s/%s", o->folder, name);
+    if (o->l->catalog->shared && file_modified_ns(path) > clock_wall_ns() - ORPHAN_AGE_NS)
+        return ERR_OK;
     return see_location(o, location, e);
 }
 
@@ -167,7 +195,7 @@ static enum err_code see_object(void *ctx, struct str location, int64_t modified
 {
     struct orphans *o = ctx;
     char text[PATH_LIMIT];
-    if (o->l->o.catalog_url && modified_ns > clock_wall_ns() - ORPHAN_AGE_NS) return ERR_OK;
+    if (o->l->catalog->shared && modified_ns > clock_wall_ns() - ORPHAN_AGE_NS) return ERR_OK;
     if (!str_copy(text, sizeof text, location)) return ERR_OK; /* longer than any name of ours */
     return see_location(o, text, e);
 }
@@ -194,7 +222,6 @@ static enum err_code list_table(struct orphans *o, struct err *e)
     char location[PATH_LIMIT + 8], path[PATH_LIMIT];
     if (lake_is_object(str_of(o->t->location)))
         return lake_objects_list(o->l, o->t->location, see_object, o, e);
-    if (o->l->o.catalog_url) return ERR_OK; /* files have no age here that could be trusted */
     snprintf(location, sizeof location, "%s/metadata", o->t->location);
     TRY(list_files(o, location, e));
     snprintf(location, sizeof location, "%s/data", o->t->location);
@@ -236,7 +263,8 @@ static enum err_code write_found(struct orphans *o, struct err *e)
 {
     for (size_t i = 0; i < o->count; i++) {
         bool needed = map_get(&o->known, str_of(lake_base_name(o->found[i]))) != MAP_NONE;
-        const struct lake_garbage g = {o->found[i], needed ? o->t->last_sequence_number : 0};
+        const struct lake_garbage g = {.location = o->found[i],
+                                       .sequence_number = needed ? o->t->last_sequence_number : 0};
         TRY(lake_catalog_garbage(o->l, o->t->t->name, &g, 0, e));
     }
     return ERR_OK;
@@ -266,5 +294,6 @@ enum err_code lake_orphans_find(struct lake *l, struct err *e)
 {
     for (int id = 0; id < TABLE_MAX; id++) TRY(find_in_table(l, &l->tables[id], e));
     l->orphans = false;
+    l->orphans_looked_ns = clock_wall_ns();
     return ERR_OK;
 }

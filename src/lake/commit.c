@@ -20,7 +20,7 @@ static enum err_code write_partition(struct lake_data_writer *w, enum table_id i
     return ERR_OK;
 }
 
-static enum err_code write_data(struct lake *l, struct lake_change *c, struct err *e)
+enum err_code lake_write_rows(struct lake *l, struct lake_change *c, struct err *e)
 {
     enum table_id id = c->table->t->id;
     const struct lake_sorted *rows = lake_rows_sort(l, id);
@@ -39,28 +39,18 @@ static enum err_code write_data(struct lake *l, struct lake_change *c, struct er
     return ERR_OK;
 }
 
-static enum err_code replace(struct lake *l, struct lake_change *c, struct err *e)
+static enum err_code replace(struct lake *l, struct lake_change *c, struct lake_replacing *r,
+                             struct err *e)
 {
+    enum table_id id = c->table->t->id;
     if (c->table->t->key_count == 0) return ERR_OK;
-    TRY(lake_replace_find(l, c, e));
-    c->operation = c->target_count ? "overwrite" : "append";
-    return lake_deletes_write(l, c, e);
-}
-
-/* After a lost race: the rows to delete may lie elsewhere now, because somebody compacted or deleted them. */
-static enum err_code replace_again(struct lake *l, struct lake_change *c, struct err *e)
-{
-    if (lake_targets_live(c)) return ERR_OK;
-    size_t kept = 0;
-    for (size_t i = 0; i < c->added_count; i++)
-        if (c->added[i].entry.content == LAKE_DATA) c->added[kept++] = c->added[i];
-    c->added_count =
-        kept; /* the delete files of before stay unreferenced; the next open finds them */
-    lake_note_orphan(l);
-    if (c->has_own[1]) lake_manifest_free(&c->own[1]);
-    c->has_own[1] = false;
-    c->target_count = 0;
-    return replace(l, c, e);
+    for (size_t i = 0; i < l->rows[id].count; i++) {
+        r->wanted = array_grown(r->wanted, r->count, &r->cap, sizeof *r->wanted);
+        r->count += lake_wanted_of(l, id, i, &r->wanted[r->count]);
+    }
+    c->again = lake_replace_again;
+    c->ctx = r;
+    return lake_replace(l, c, r, e);
 }
 
 static void remember_keys(struct lake *l, const struct lake_change *c)
@@ -81,18 +71,19 @@ static void remember_keys(struct lake *l, const struct lake_change *c)
     }
 }
 
-static enum err_code make_changes(struct lake *l, struct lake_change *changes, size_t *count,
-                                  int64_t position, int64_t now_ns, struct err *e)
+static enum err_code make_changes(struct lake *l, struct lake_change *changes,
+                                  struct lake_replacing *replacing, size_t *count, int64_t position,
+                                  struct err *e)
 {
     for (int id = 0; id < TABLE_MAX; id++) {
         if (l->rows[id].count == 0) continue;
-        struct lake_change *c = &changes[(*count)++];
-        lake_change_init(c, &l->tables[id], "append", position, now_ns);
-        if (c->table->t->key_count) c->again = replace_again;
+        struct lake_change *c = &changes[*count];
+        lake_change_init(c, &l->tables[id], "append", position, l->commit_ns);
+        ++*count;
         bool moved;
         TRY(lake_table_refresh(l, c->table, &moved, e));
-        TRY(write_data(l, c, e));
-        TRY(replace(l, c, e));
+        TRY(lake_write_rows(l, c, e));
+        TRY(replace(l, c, &replacing[*count - 1], e));
     }
     CRASH_POINT(lake_after_data);
     return ERR_OK;
@@ -112,9 +103,10 @@ static enum err_code commit_local(struct lake *l, const struct lake_move *moves,
                                   int64_t now_ns, struct err *e)
 {
     struct lake_change changes[TABLE_MAX], *pointers[TABLE_MAX];
+    struct lake_replacing replacing[TABLE_MAX] = {{0}};
     for (int i = 0; i < TABLE_MAX; i++) pointers[i] = &changes[i];
     size_t count = 0;
-    enum err_code code = make_changes(l, changes, &count, moves[0].to, now_ns, e);
+    enum err_code code = make_changes(l, changes, replacing, &count, moves[0].to, e);
     const struct lake_publish p = {.changes = pointers,
                                    .count = count,
                                    .moves = moves,
@@ -132,7 +124,10 @@ static enum err_code commit_local(struct lake *l, const struct lake_move *moves,
     } else {
         lake_written_remove(l, 0);
     }
-    for (size_t i = 0; i < count; i++) lake_change_done(&changes[i]);
+    for (size_t i = 0; i < count; i++) {
+        lake_change_done(&changes[i]);
+        lake_replacing_free(&replacing[i]);
+    }
     return code;
 }
 
@@ -146,7 +141,8 @@ static enum err_code commit(struct lake *l, const struct lake_move *moves, size_
                    "find out",
                    l->catalog_path);
     l->commit_ns = now_ns;
-    TRY(commit_local(l, moves, count, now_ns, e));
+    TRY(l->catalog->shared ? lake_commit_shared(l, moves, count, e)
+                           : commit_local(l, moves, count, now_ns, e));
     for (size_t i = 0; i < count; i++)
         if (strcmp(moves[i].name, LAKE_POSITION) == 0) l->position = moves[i].to;
     lake_rows_clear(l);
@@ -157,16 +153,24 @@ static enum err_code commit(struct lake *l, const struct lake_move *moves, size_
 enum err_code lake_commit(struct lake *l, int64_t position, int64_t now_ns, struct err *e)
 {
     const struct lake_move move = {LAKE_POSITION, l->position, position};
-    return lake_commit_moves(l, &move, 1, now_ns, e);
+    enum err_code code = lake_commit_moves(l, &move, 1, now_ns, e);
+    if (code != ERR_FENCED) return code;
+    return ERR(e, ERR_IN_USE,
+               "%s: the position is no longer %lld: another ticklake writes to this lake; stop one",
+               l->catalog_path, (long long)move.from);
 }
 
 enum err_code lake_commit_moves(struct lake *l, const struct lake_move *moves, size_t count,
                                 int64_t now_ns, struct err *e)
 {
     CHECK(!l->o.read_only && count > 0);
-    bool moving = lake_buffered_rows(l) > 0 || l->state_count > 0;
+    bool moving = lake_buffered_rows(l) > 0 || l->state_count > 0 || l->pending;
     for (size_t i = 0; i < count; i++) moving |= moves[i].from != moves[i].to;
     return moving ? commit(l, moves, count, now_ns, e) : ERR_OK;
 }
 
-void lake_drop(struct lake *l) { lake_rows_clear(l); }
+void lake_drop(struct lake *l)
+{
+    lake_pending_drop(l);
+    lake_rows_clear(l);
+}

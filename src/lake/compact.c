@@ -7,14 +7,51 @@
 
 enum { GROUPS_PER_ROUND = 16 };
 
-/* After another writer moved the table: the inputs must be live still, with no deletes that the output does not know. */
+struct joining {
+    const struct lake_plan *plan;
+    struct lake_runs runs; /* where the rows of data files went */
+};
+
+/* Rows of the inputs that were deleted since they were read: with many workers somebody replaces candles all the time, and
+ * nothing would ever be joined. Where they went in the output is known, so they are deleted there. */
+static void carry_deletes(struct lake_change *c, const struct joining *j)
+{
+    for (size_t i = 0; i < j->plan->count; i++) {
+        const struct lake_live *f = lake_index_by_serial(c->table, j->plan->serials[i]);
+        for (size_t d = 0; d < f->deleted_count; d++) {
+            const struct lake_run *r = lake_run_of(&j->runs, f->serial, f->deleted[d]);
+            if (!r) continue;
+            int64_t position = r->to + (f->deleted[d] - r->from);
+            lake_change_target(c, (struct lake_target){.added = 1, .position = position});
+        }
+    }
+}
+
+static enum err_code write_carried(struct lake *l, struct lake_change *c, const struct joining *j,
+                                   struct err *e)
+{
+    size_t carried = c->target_count;
+    if (j->plan->deletes || c->added_count == 0) return ERR_OK;
+    c->target_count = 0;
+    carry_deletes(c, j);
+    if (c->target_count == carried) return ERR_OK; /* they only become more */
+    if (c->added_count > 1) lake_note_orphan(l);
+    c->added_count =
+        1; /* the joint file; the delete file of a race before is not enough any more */
+    if (c->has_own[1]) lake_manifest_free(&c->own[1]);
+    c->has_own[1] = false;
+    return lake_deletes_write(l, c, e);
+}
+
+/* After another writer moved the table: the inputs must be live still. */
 static enum err_code still_possible(struct lake *l, struct lake_change *c, struct err *e)
 {
-    (void)l;
-    const struct lake_plan *p = c->ctx;
+    const struct joining *j = c->ctx;
+    const struct lake_plan *p = j->plan;
     for (size_t i = 0; i < p->count; i++) {
         const struct lake_live *f = lake_index_by_serial(c->table, p->serials[i]);
-        if (!f || f->deleted_count != p->deleted[i])
+        bool gone = !f || (c->added_count == 0 && f->deleted_count != p->deleted[i]);
+        if (gone || f->deleted_count < p->deleted[i])
             return ERR(e, ERR_CONFLICT, "table %s: another writer changed what was being joined",
                        c->table->t->name);
     }
@@ -27,7 +64,11 @@ static enum err_code still_possible(struct lake *l, struct lake_change *c, struc
         if (!lake_index_by_serial(c->table, c->removed[i]))
             return ERR(e, ERR_CONFLICT, "table %s: another writer removed deletes",
                        c->table->t->name);
-    return ERR_OK;
+    for (size_t i = 0; i < c->target_count; i++)
+        if (!c->targets[i].added && !lake_index_by_serial(c->table, c->targets[i].serial))
+            return ERR(e, ERR_CONFLICT, "table %s: another writer removed what deletes are of",
+                       c->table->t->name);
+    return write_carried(l, c, j, e);
 }
 
 /* ---- delete files that no live data file needs any more */
@@ -100,8 +141,7 @@ static enum err_code collect_target(void *ctx, struct str path, int64_t position
     struct lake_change *c = k->c;
     if (!k->last || !str_eq(k->last->path, path)) k->last = lake_index_by_path(c->table, path);
     if (!k->last || !lake_live_is_deleted(k->last, position)) return ERR_OK;
-    c->targets = array_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
-    c->targets[c->target_count++] = (struct lake_target){k->last->serial, position};
+    lake_change_target(c, (struct lake_target){.serial = k->last->serial, .position = position});
     return ERR_OK;
 }
 
@@ -121,11 +161,12 @@ static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t
                               struct err *e)
 {
     struct lake_change c, *changes[] = {&c};
-    struct lake_runs runs = {0};
+    struct joining j = {.plan = p};
     lake_change_init(&c, p->table, "replace", l->position, now_ns);
     c.again = still_possible;
-    c.ctx = p;
-    enum err_code code = p->deletes ? join_deletes(l, &c, p, e) : join_data(l, &c, p, &runs, e);
+    c.ctx = &j;
+    enum err_code code = p->deletes ? join_deletes(l, &c, p, e) : join_data(l, &c, p, &j.runs, e);
+    lake_runs_sort(&j.runs);
     CRASH_POINT(compact_after_data);
     const struct lake_move still = {LAKE_POSITION, l->position, l->position};
     const struct lake_publish publish = {.changes = changes,
@@ -135,14 +176,18 @@ static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t
                                          .now_ns = now_ns,
                                          .compaction = true};
     if (code == ERR_OK) code = lake_publish(l, &publish, e);
-    if (code == ERR_OK || l->outcome_unknown)
+    if (l->outcome_unknown && l->catalog->shared) {
+        lake_note_orphan(l); /* the next look at the pointer tells */
+        l->outcome_unknown = false;
+        lake_written_forget(l);
+    } else if (code == ERR_OK || l->outcome_unknown)
         lake_written_forget(l);
     else
         lake_written_remove(l, 0);
     if (code == ERR_OK) atomic_fetch_add(&l->stats.compactions, 1);
-    if (code == ERR_OK && runs.count && p->table->t->key_count)
-        lake_cache_move(l, p->table->t->id, &runs, c.added[0].serial);
-    free(runs.items);
+    if (code == ERR_OK && j.runs.count && p->table->t->key_count)
+        lake_cache_move(l, p->table->t->id, &j.runs, c.added[0].serial);
+    free(j.runs.items);
     lake_change_done(&c);
     return code;
 }
@@ -187,9 +232,14 @@ enum err_code lake_compact(struct lake *l, bool dry_run, int64_t now_ns, int64_t
                            void (*tell)(void *ctx, const char *line), void *ctx, struct err *e)
 {
     CHECK(dry_run || !l->o.read_only);
+    bool mine = true;
     *ret_files = 0;
     l->commit_ns = now_ns;
-    for (int id = 0; id < TABLE_MAX; id++)
-        TRY(compact_table(l, &l->tables[id], dry_run, now_ns, ret_files, tell, ctx, e));
-    return ERR_OK;
+    if (!dry_run) TRY(lake_upkeep_begin(l, &mine, e));
+    if (!mine) return ERR_OK;
+    enum err_code code = ERR_OK;
+    for (int id = 0; id < TABLE_MAX && code == ERR_OK; id++)
+        code = compact_table(l, &l->tables[id], dry_run, now_ns, ret_files, tell, ctx, e);
+    if (!dry_run) lake_upkeep_end(l);
+    return code;
 }

@@ -318,9 +318,16 @@ enum err_code lake_deletes_write(struct lake *l, struct lake_change *c, struct e
     struct delete_row *rows = malloc(c->target_count * sizeof *rows);
     CHECK(rows != NULL);
     for (size_t i = 0; i < c->target_count; i++) {
-        const struct lake_live *f = lake_index_by_serial(c->table, c->targets[i].serial);
+        const struct lake_target *t = &c->targets[i];
+        if (t->added) { /* readers apply deletes of one sequence number to data of the same */
+            const struct lake_entry *n = &c->added[t->added - 1].entry;
+            CHECK(t->added <= c->added_count && n->content == LAKE_DATA);
+            rows[i] = (struct delete_row){n->path, t->position, n->day};
+            continue;
+        }
+        const struct lake_live *f = lake_index_by_serial(c->table, t->serial);
         CHECK(f != NULL && f->content == LAKE_DATA);
-        rows[i] = (struct delete_row){f->path, c->targets[i].position, f->day};
+        rows[i] = (struct delete_row){f->path, t->position, f->day};
     }
     qsort(rows, c->target_count, sizeof *rows, by_day_path_position);
     enum err_code code = ERR_OK;

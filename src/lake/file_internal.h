@@ -68,6 +68,7 @@ enum err_code lake_objects_list(struct lake *l, const char *location,
 /* Files of this commit (paths, or locations of objects), to be removed when it fails for certain. */
 void lake_note_written(struct lake *l, const char *location);
 void lake_written_forget(struct lake *l);
+void lake_written_keep(struct lake *l, size_t from);   /* forgets those behind the first `from` */
 void lake_written_remove(struct lake *l, size_t from); /* those behind the first `from` */
 /* Writes a new file with its content synced (the folder is synced later) and notes it. */
 enum err_code lake_write_file(struct lake *l, const char *location, struct str bytes,

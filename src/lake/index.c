@@ -251,7 +251,7 @@ static void add_vanished(struct lake_table *t, struct str location)
         array_grown(t->vanished, t->vanished_count, &t->vanished_cap, sizeof *t->vanished);
     char *copy = strndup(location.p, location.n);
     CHECK(copy != NULL);
-    t->vanished[t->vanished_count++] = (struct lake_garbage){copy, t->last_sequence_number};
+    t->vanished[t->vanished_count++] = (struct lake_garbage){copy, t->last_sequence_number, true};
 }
 
 static void find_vanished(struct lake_table *t, const struct lake_live *old, size_t old_count,

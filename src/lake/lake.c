@@ -1,4 +1,6 @@
-#include "lake/lake_internal.h"
+#include "lake/queue_internal.h"
+
+#include "io/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,16 +31,35 @@ static enum err_code take_options(struct lake *l, const struct lake_options *o, 
     return ERR_OK;
 }
 
+/* Commits that a worker queued before it died: done before positions are read, or the first commit from these is refused. */
+static enum err_code fold_waiting(struct lake *l, struct err *e)
+{
+    struct queue_verdict ignored;
+    l->commit_ns = clock_wall_ns();
+    return lake_fold(l, NULL, &ignored, e);
+}
+
 static enum err_code open_all(struct lake *l, struct err *e)
 {
     TRY(lake_objects_open(l, e));
     if (!l->o.read_only && !l->objects) TRY(file_make_folders(l->warehouse, e));
     TRY(lake_catalog_open(l, e));
+    for (int id = 0; id < TABLE_MAX; id++) TRY(lake_table_open(l, (enum table_id)id, e));
+    if (l->catalog->shared && !l->o.read_only) TRY(fold_waiting(l, e));
     TRY(lake_catalog_position(l, LAKE_POSITION, &l->position, e));
     atomic_store(&l->stats.position, l->position);
-    for (int id = 0; id < TABLE_MAX; id++) TRY(lake_table_open(l, (enum table_id)id, e));
     lake_written_forget(l);
     return ERR_OK;
+}
+
+static enum err_code find_orphans(struct lake *l, struct err *e)
+{
+    bool mine;
+    TRY(lake_upkeep_begin(l, &mine, e));
+    enum err_code code = mine ? lake_orphans_find(l, e) : ERR_OK;
+    if (mine) lake_upkeep_end(l);
+    l->orphans_looked_ns = clock_wall_ns();
+    return code;
 }
 
 enum err_code lake_open(const struct lake_options *o, struct lake **ret, struct err *e)
@@ -49,7 +70,7 @@ enum err_code lake_open(const struct lake_options *o, struct lake **ret, struct 
     map_init(&l->series_ids, SERIES_LIMIT);
     enum err_code code = take_options(l, o, e);
     if (code == ERR_OK) code = open_all(l, e);
-    if (code == ERR_OK && !l->o.read_only) code = lake_orphans_find(l, e);
+    if (code == ERR_OK && !l->o.read_only) code = find_orphans(l, e);
     if (code != ERR_OK) {
         lake_close(l);
         return code;
@@ -62,6 +83,7 @@ struct lake *lake_close(struct lake *l)
 {
     if (!l) return NULL;
     for (int id = 0; id < TABLE_MAX; id++) lake_table_done(&l->tables[id]);
+    lake_pending_drop(l);
     lake_catalog_close(l);
     lake_rows_done(l);
     lake_written_forget(l);
@@ -93,6 +115,8 @@ void lake_stats(const struct lake *l, struct lake_stats *ret)
         .files_removed = atomic_load(&s->files_removed),
         .position = atomic_load(&s->position),
         .buffered_rows = atomic_load(&s->buffered_rows),
+        .folds = atomic_load(&s->folds),
+        .folded = atomic_load(&s->folded),
         .unreadable_files = atomic_load(&s->unreadable),
     };
 }

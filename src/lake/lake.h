@@ -47,6 +47,8 @@ struct lake_options {
 struct lake_stats {
     int64_t commits, rows, files_written, bytes_written, commit_ns_total, commit_ns_max;
     int64_t conflicts, compactions, files_removed, position, buffered_rows;
+    int64_t folds,
+        folded; /* transactions that took commits from the queue, and how many; of this process */
     int64_t unreadable_files; /* files and rows of other writers that we met and cannot read */
 };
 

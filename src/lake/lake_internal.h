@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "io/file.h"
 #include "avro/avro.h"
+#include "lake/catalog_internal.h"
 #include "lake/file_internal.h"
 #include "lake/lake.h"
 #include "parquet/parquet.h"
@@ -197,97 +198,6 @@ enum err_code lake_metadata_each_location(const struct lake_table *t,
                                                                 struct str location, struct err *e),
                                           void *ctx, struct err *e) MUST_USE;
 
-/* ---- catalog.c: pointers, positions, proof, states and garbage, in catalog.db or in a PostgreSQL database that many
- * workers share. There a transaction holds the lock of all writers of ours from its begin on, and a connection that is lost
- * outside of one is made anew. */
-struct lake_garbage {
-    char *location;
-    int64_t sequence_number; /* of the snapshot that removed it; 0: no snapshot needs it */
-};
-struct lake_state_put {
-    char *name;
-    struct str bytes;
-};
-typedef enum err_code (*lake_state_each)(void *ctx, struct str name, struct str bytes,
-                                         struct err *e);
-typedef enum err_code (*lake_position_each)(void *ctx, struct str name, int64_t position,
-                                            struct err *e);
-typedef enum err_code (*lake_garbage_each)(void *ctx, struct str table, struct str location,
-                                           struct err *e);
-struct lake_catalog {
-    bool shared;
-    enum err_code (*open)(struct lake *l, struct err *e);
-    void (*close)(struct lake *l);
-    enum err_code (*begin)(struct lake *l, struct err *e);
-    enum err_code (*begin_read)(struct lake *l, struct err *e); /* one moment; no lock */
-    enum err_code (*commit)(struct lake *l, struct err *e);
-    void (*rollback)(struct lake *l);
-    /* A lost race inside of a transaction takes back what was done since `mark`. */
-    enum err_code (*mark)(struct lake *l, struct err *e);
-    enum err_code (*back_to_mark)(struct lake *l, struct err *e);
-    enum err_code (*pointer)(struct lake *l, const char *table, char **ret, struct err *e);
-    enum err_code (*swap)(struct lake *l, const char *table, const char *from, const char *to,
-                          bool *ret_won, struct err *e);
-    enum err_code (*position)(struct lake *l, const char *name, int64_t *ret, struct err *e);
-    enum err_code (*each_position)(struct lake *l, const char *prefix, lake_position_each each,
-                                   void *ctx, struct err *e);
-    enum err_code (*move)(struct lake *l, const struct lake_move *moves, size_t count,
-                          size_t *ret_moved, struct err *e);
-    enum err_code (*add_proofs)(struct lake *l, const struct proof_set *p, struct err *e);
-    enum err_code (*proofs)(struct lake *l, struct proof_set *ret, struct err *e);
-    enum err_code (*put_states)(struct lake *l, const struct lake_state_put *items, size_t count,
-                                struct err *e);
-    enum err_code (*each_state)(struct lake *l, const char *prefix, lake_state_each each, void *ctx,
-                                struct err *e);
-    enum err_code (*add_garbage)(struct lake *l, const char *table,
-                                 const struct lake_garbage *items, size_t count, int64_t now_ns,
-                                 struct err *e);
-    enum err_code (*release)(struct lake *l, const char *table, int64_t sequence_number,
-                             int64_t now_ns, struct err *e);
-    enum err_code (*each_garbage)(struct lake *l, int64_t released_before_ns,
-                                  lake_garbage_each each, void *ctx, struct err *e);
-    enum err_code (*forget)(struct lake *l, struct str location, struct err *e);
-    enum err_code (*is_garbage)(struct lake *l, const char *location, bool *ret, struct err *e);
-};
-extern const struct lake_catalog lake_catalog_sqlite, lake_catalog_postgres;
-#define LAKE_POSITION "lake" /* the one position of a lake with one writer */
-enum err_code lake_catalog_open(struct lake *l, struct err *e) MUST_USE;
-void lake_catalog_close(struct lake *l);
-enum err_code lake_catalog_begin(struct lake *l, struct err *e) MUST_USE;
-enum err_code lake_catalog_commit(struct lake *l, struct err *e) MUST_USE;
-void lake_catalog_rollback(struct lake *l);
-/* *ret is malloc'd; NULL when the table is not there. */
-enum err_code lake_catalog_pointer(struct lake *l, const char *table, char **ret,
-                                   struct err *e) MUST_USE;
-/* from NULL creates. *ret_won false: the pointer is not `from` any more. */
-enum err_code lake_catalog_swap(struct lake *l, const char *table, const char *from, const char *to,
-                                bool *ret_won, struct err *e) MUST_USE;
-/* 0 where the name is not there. */
-enum err_code lake_catalog_position(struct lake *l, const char *name, int64_t *ret,
-                                    struct err *e) MUST_USE;
-/* In order; *ret_moved < count: that one is not at its `from` any more. */
-enum err_code lake_catalog_move(struct lake *l, const struct lake_move *moves, size_t count,
-                                size_t *ret_moved, struct err *e) MUST_USE;
-enum err_code lake_catalog_add_proofs(struct lake *l, const struct proof_set *p,
-                                      struct err *e) MUST_USE;
-enum err_code lake_catalog_proofs(struct lake *l, struct proof_set *ret, struct err *e) MUST_USE;
-/* Names differ; empty bytes delete. */
-enum err_code lake_catalog_put_states(struct lake *l, const struct lake_state_put *items,
-                                      size_t count, struct err *e) MUST_USE;
-enum err_code lake_catalog_add_garbage(struct lake *l, const char *table,
-                                       const struct lake_garbage *items, size_t count,
-                                       int64_t now_ns, struct err *e) MUST_USE;
-enum err_code lake_catalog_garbage(struct lake *l, const char *table, const struct lake_garbage *g,
-                                   int64_t now_ns, struct err *e) MUST_USE;
-/* Files that were removed at or before this sequence number are needed by no snapshot from now on. */
-enum err_code lake_catalog_release(struct lake *l, const char *table, int64_t sequence_number,
-                                   int64_t now_ns, struct err *e) MUST_USE;
-enum err_code lake_catalog_each_garbage(struct lake *l, int64_t released_before_ns,
-                                        lake_garbage_each each, void *ctx, struct err *e) MUST_USE;
-enum err_code lake_catalog_forget(struct lake *l, struct str location, struct err *e) MUST_USE;
-enum err_code lake_catalog_is_garbage(struct lake *l, const char *location, bool *ret,
-                                      struct err *e) MUST_USE;
-
 /* ---- row_set.c: one row group of columns being filled. */
 struct lake_column {
     bool coded; /* few distinct texts: codes into a dictionary */
@@ -403,7 +313,9 @@ enum err_code lake_data_finish(struct lake_data_writer *w, struct lake_change *c
                                struct err *e) MUST_USE;
 void lake_data_abort(struct lake_data_writer *w);
 struct lake_target { /* a row to delete */
-    uint32_t serial;
+    uint32_t
+        serial; /* of its live file; of a file of the same change 0, and `added` is its number there plus 1 */
+    uint32_t added;
     int64_t position;
 };
 /* One delete file per partition of the targets; adds them to the change. */
@@ -489,11 +401,25 @@ struct lake_wanted { /* a key whose old row has to go */
     struct str venue, symbol;
     bool found;
 };
-/* Finds the live rows that the pushed rows of this keyed table replace: c->targets. */
-enum err_code lake_replace_find(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
-bool lake_targets_live(const struct lake_change *c);
-/* After compaction: rows of the cache that moved into the file `serial`. Sorts the runs. */
-void lake_cache_move(struct lake *l, enum table_id id, struct lake_runs *runs, uint32_t serial);
+struct lake_replacing {         /* what a change of a keyed table replaces */
+    struct lake_wanted *wanted; /* keys differ; their live rows go */
+    size_t count, cap;
+    struct lake_target *own; /* rows of the change itself that later ones of it replace */
+    size_t own_count, own_cap;
+};
+/* The pushed row i as a key; false: it replaces nothing. */
+bool lake_wanted_of(const struct lake *l, enum table_id id, size_t i, struct lake_wanted *ret);
+/* Finds the live rows and writes the delete files of the change. */
+enum err_code lake_replace(struct lake *l, struct lake_change *c, const struct lake_replacing *r,
+                           struct err *e) MUST_USE;
+/* `again` of a change whose ctx is a struct lake_replacing. */
+enum err_code lake_replace_again(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
+void lake_replacing_free(struct lake_replacing *r);
+const struct lake_run *lake_run_of(const struct lake_runs *runs, uint32_t serial, int64_t position);
+void lake_runs_sort(struct lake_runs *runs);
+/* After compaction: rows of the cache that moved into the file `serial`. The runs are sorted. */
+void lake_cache_move(struct lake *l, enum table_id id, const struct lake_runs *runs,
+                     uint32_t serial);
 void lake_cache_put(struct lake *l, enum table_id id, u128 key, uint32_t serial, int64_t position);
 
 /* ---- change.c: one table's part of a commit. */
@@ -538,6 +464,7 @@ void lake_change_init(struct lake_change *c, struct lake_table *t, const char *o
 void lake_change_done(struct lake_change *c);
 struct lake_new_file *lake_change_add(struct lake_change *c);
 void lake_change_remove(struct lake_change *c, uint32_t serial);
+void lake_change_target(struct lake_change *c, struct lake_target target);
 void lake_change_garbage(struct lake_change *c, struct str location, int64_t sequence_number);
 /* The manifests of the added files; does nothing where they are made already. */
 enum err_code lake_change_build_own(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
@@ -560,10 +487,19 @@ struct lake_publish {
 };
 enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct err *e) MUST_USE;
 
+/* ---- pending.c: a commit by the queue. */
+enum err_code lake_commit_shared(struct lake *l, const struct lake_move *moves, size_t count,
+                                 struct err *e) MUST_USE;
+void lake_pending_drop(struct lake *l);
+
+/* ---- commit.c */
+enum err_code lake_write_rows(struct lake *l, struct lake_change *c, struct err *e) MUST_USE;
+
 /* ---- lake.c */
 struct lake_counters {
     _Atomic int64_t commits, rows, files_written, bytes_written, commit_ns_total, commit_ns_max;
     _Atomic int64_t conflicts, compactions, files_removed, position, buffered_rows, unreadable;
+    _Atomic int64_t folds, folded;
 };
 enum { LAKE_QUERIES = 32 };
 struct lake {
@@ -591,9 +527,13 @@ struct lake {
     struct lake_cache_slot *cache; /* LAKE_CACHE_SLOTS; allocated with the first use */
     char **written;                /* files of the commit that is being made */
     size_t written_count, written_cap;
-    struct map series_ids; /* the catalog's own numbers of series */
-    bool orphans;          /* a file was left that no snapshot knows */
-    bool outcome_unknown;  /* the catalog's commit failed in a way that may have been durable */
+    struct map series_ids;        /* the catalog's own numbers of series */
+    struct lake_pending *pending; /* a commit for the queue whose outcome is not known yet */
+    char fold[LAKE_UUID_TEXT];    /* a fold whose COMMIT was not answered, or empty */
+    size_t fold_written;          /* its files: those of `written` from here on */
+    bool orphans;                 /* a file was left that no snapshot knows */
+    int64_t orphans_looked_ns;    /* when they were looked for last */
+    bool outcome_unknown; /* the catalog's commit failed in a way that may have been durable */
     struct lake_counters stats;
 };
 

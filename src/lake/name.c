@@ -99,11 +99,12 @@ void lake_note_written(struct lake *l, const char *location)
     l->written_count++;
 }
 
-void lake_written_forget(struct lake *l)
+void lake_written_keep(struct lake *l, size_t from)
 {
-    for (size_t i = 0; i < l->written_count; i++) free(l->written[i]);
-    l->written_count = 0;
+    while (l->written_count > from) free(l->written[--l->written_count]);
 }
+
+void lake_written_forget(struct lake *l) { lake_written_keep(l, 0); }
 
 void lake_written_remove(struct lake *l, size_t from)
 {

@@ -16,9 +16,9 @@ enum { PG_LOCK_MIGRATE = 1, PG_LOCK_UPKEEP = 2 };
 
 struct lake_postgres {
     PGconn *conn;
-    char address[300]; /* host:port/database */
     bool in_transaction;
-    bool upkeep; /* the advisory lock is held by this connection */
+    bool new_series; /* numbers of series were given in it */
+    bool upkeep;     /* the advisory lock is held by this connection */
 };
 
 enum { PG_ARGS_MAX = 10 };

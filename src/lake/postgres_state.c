@@ -128,6 +128,7 @@ static enum err_code series_id(struct lake *l, uint32_t series, int64_t *ret, st
                &a, &r, e));
     *ret = pg_cell_number(r, 0, 0);
     PQclear(r);
+    l->postgres->new_series = true;
     map_put(&l->series_ids, key, (uint32_t)*ret);
     return ERR_OK;
 }

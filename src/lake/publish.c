@@ -24,7 +24,7 @@ static enum err_code move_positions(struct lake *l, const struct lake_publish *p
     TRY(lake_catalog_move(l, p->moves, p->move_count, &moved, e));
     if (moved == p->move_count) return ERR_OK;
     const struct lake_move *m = &p->moves[moved];
-    if (strcmp(m->name, LAKE_POSITION) == 0)
+    if (strcmp(m->name, LAKE_POSITION) == 0 && !l->catalog->shared)
         return ERR(e, ERR_IN_USE,
                    "%s: the position is no longer %lld: another ticklake writes to this lake; stop "
                    "one",
@@ -47,7 +47,9 @@ static enum err_code fill_transaction(struct lake *l, const struct lake_publish 
     if (p->proofs) TRY(lake_catalog_add_proofs(l, p->proofs, e));
     TRY(lake_catalog_put_states(l, p->states, p->state_count, e));
     for (size_t i = 0; i < p->count; i++) TRY(write_garbage(l, p->changes[i], e));
-    return p->also ? p->also(l, p->ctx, e) : ERR_OK;
+    TRY(p->also ? p->also(l, p->ctx, e) : ERR_OK);
+    if (p->also) CRASH_POINT(fold_before_commit);
+    return ERR_OK;
 }
 
 static enum err_code transact(struct lake *l, const struct lake_publish *p, bool held,
@@ -79,6 +81,7 @@ static void adopt_files(struct lake_table *t, struct lake_change *c)
             if (t->files[i].manifest == c->next.remaps[r].from)
                 t->files[i].manifest = c->next.remaps[r].to;
     for (size_t i = 0; i < c->target_count; i++) {
+        if (c->targets[i].added) continue;
         struct lake_live *f = lake_index_by_serial(t, c->targets[i].serial);
         CHECK(f != NULL);
         lake_live_delete(f, c->targets[i].position);
@@ -89,6 +92,11 @@ static void adopt_files(struct lake_table *t, struct lake_change *c)
         n->sequence_number = c->next.sequence_number;
         const uint32_t manifest = c->own[n->content != LAKE_DATA].serial;
         c->added[i].serial = lake_index_add(t, n, manifest, true)->serial;
+    }
+    for (size_t i = 0; i < c->target_count; i++) {
+        if (!c->targets[i].added) continue;
+        uint32_t serial = c->added[c->targets[i].added - 1].serial;
+        lake_live_delete(lake_index_by_serial(t, serial), c->targets[i].position);
     }
 }
 

@@ -21,8 +21,7 @@ static int by_place(const void *a, const void *b)
     return (x->from > y->from) - (x->from < y->from);
 }
 
-static const struct lake_run *run_of(const struct lake_runs *runs, uint32_t serial,
-                                     int64_t position)
+const struct lake_run *lake_run_of(const struct lake_runs *runs, uint32_t serial, int64_t position)
 {
     size_t low = 0, high = runs->count;
     while (low < high) {
@@ -37,14 +36,19 @@ static const struct lake_run *run_of(const struct lake_runs *runs, uint32_t seri
     return r && r->serial == serial && r->from <= position ? r : NULL;
 }
 
-void lake_cache_move(struct lake *l, enum table_id id, struct lake_runs *runs, uint32_t serial)
+void lake_runs_sort(struct lake_runs *runs)
+{
+    if (runs->count) qsort(runs->items, runs->count, sizeof *runs->items, by_place);
+}
+
+void lake_cache_move(struct lake *l, enum table_id id, const struct lake_runs *runs,
+                     uint32_t serial)
 {
     if (!l->cache) return;
-    qsort(runs->items, runs->count, sizeof *runs->items, by_place);
     for (size_t i = 0; i < LAKE_CACHE_SLOTS; i++) {
         struct lake_cache_slot *s = &l->cache[i];
         if (s->serial == 0 || s->table != (uint8_t)id) continue;
-        const struct lake_run *r = run_of(runs, s->serial, s->position);
+        const struct lake_run *r = lake_run_of(runs, s->serial, s->position);
         if (!r) continue;
         s->position = (uint32_t)(r->to + (s->position - r->from));
         s->serial = serial;
@@ -59,19 +63,14 @@ static bool cache_find(const struct lake *l, const struct lake_table *t, u128 ke
     if (s->key != key || s->serial == 0 || s->table != (uint8_t)t->t->id) return false;
     const struct lake_live *f = lake_index_by_serial(t, s->serial);
     if (!f || f->content != LAKE_DATA || lake_live_is_deleted(f, s->position)) return false;
-    *ret = (struct lake_target){s->serial, s->position};
+    *ret = (struct lake_target){.serial = s->serial, .position = s->position};
     return true;
 }
 
-static void add_target(struct lake_change *c, struct lake_target target)
-{
-    c->targets = array_grown(c->targets, c->target_count, &c->target_cap, sizeof *c->targets);
-    c->targets[c->target_count++] = target;
-}
-
-bool lake_targets_live(const struct lake_change *c)
+static bool targets_live(const struct lake_change *c)
 {
     for (size_t i = 0; i < c->target_count; i++) {
+        if (c->targets[i].added) continue;
         const struct lake_live *f = lake_index_by_serial(c->table, c->targets[i].serial);
         if (!f || lake_live_is_deleted(f, c->targets[i].position)) return false;
     }
@@ -106,7 +105,7 @@ static struct str key_bytes(const u128 *key)
     return (struct str){(const char *)key, sizeof *key};
 }
 
-static bool wanted_of(const struct lake *l, enum table_id id, size_t i, struct lake_wanted *w)
+bool lake_wanted_of(const struct lake *l, enum table_id id, size_t i, struct lake_wanted *w)
 {
     const void *row = lake_rows_at(&l->rows[id], i);
     *w = (struct lake_wanted){.key = l->rows[id].keys[i], .day = LAKE_NO_DAY};
@@ -176,7 +175,7 @@ static void scan_group(struct search *s, const struct lake_live *f,
         if (at == MAP_NONE || s->items[at].found || lake_live_is_deleted(f, position)) continue;
         s->items[at].found = true;
         s->left--;
-        add_target(s->c, (struct lake_target){f->serial, position});
+        lake_change_target(s->c, (struct lake_target){.serial = f->serial, .position = position});
     }
 }
 
@@ -255,24 +254,22 @@ static enum err_code search_files(struct search *s, struct err *e)
     return ERR_OK;
 }
 
-enum err_code lake_replace_find(struct lake *l, struct lake_change *c, struct err *e)
+static enum err_code find(struct lake *l, struct lake_change *c, const struct lake_replacing *want,
+                          struct err *e)
 {
-    enum table_id id = c->table->t->id;
-    size_t rows = l->rows[id].count;
     struct search s = {.l = l, .c = c};
-    s.items = malloc((rows + 1) * sizeof *s.items);
+    s.items = malloc((want->count + 1) * sizeof *s.items);
     CHECK(s.items != NULL);
-    map_init(&s.by_key, (uint32_t)rows + 1);
-    for (size_t i = 0; i < rows; i++) {
-        struct lake_wanted w;
+    map_init(&s.by_key, (uint32_t)want->count + 1);
+    for (size_t i = 0; i < want->count; i++) {
+        const struct lake_wanted *w = &want->wanted[i];
         struct lake_target target;
-        if (!wanted_of(l, id, i, &w)) continue;
-        if (cache_find(l, c->table, w.key, &target)) {
-            add_target(c, target);
+        if (cache_find(l, c->table, w->key, &target)) {
+            lake_change_target(c, target);
             continue;
         }
-        CHECK(map_put(&s.by_key, key_bytes(&w.key), (uint32_t)s.count) != MAP_FULL);
-        s.items[s.count++] = w;
+        CHECK(map_put(&s.by_key, key_bytes(&w->key), (uint32_t)s.count) != MAP_FULL);
+        s.items[s.count++] = *w;
     }
     s.left = s.count;
     s.ranges = malloc((s.count + 1) * sizeof *s.ranges);
@@ -284,4 +281,36 @@ enum err_code lake_replace_find(struct lake *l, struct lake_change *c, struct er
     free(s.ranges);
     free(s.items);
     return code;
+}
+
+enum err_code lake_replace(struct lake *l, struct lake_change *c, const struct lake_replacing *r,
+                           struct err *e)
+{
+    c->target_count = 0;
+    for (size_t i = 0; i < r->own_count; i++) lake_change_target(c, r->own[i]);
+    TRY(find(l, c, r, e));
+    c->operation = c->target_count ? "overwrite" : "append";
+    return lake_deletes_write(l, c, e);
+}
+
+/* After a lost race: the rows to delete may lie elsewhere now, because somebody compacted or deleted them. The delete files
+ * of before stay unreferenced; they are found as leftovers. */
+enum err_code lake_replace_again(struct lake *l, struct lake_change *c, struct err *e)
+{
+    if (targets_live(c)) return ERR_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->added_count; i++) /* data files come first and keep their numbers */
+        if (c->added[i].entry.content == LAKE_DATA) c->added[kept++] = c->added[i];
+    c->added_count = kept;
+    lake_note_orphan(l);
+    if (c->has_own[1]) lake_manifest_free(&c->own[1]);
+    c->has_own[1] = false;
+    return lake_replace(l, c, c->ctx, e);
+}
+
+void lake_replacing_free(struct lake_replacing *r)
+{
+    free(r->wanted);
+    free(r->own);
+    *r = (struct lake_replacing){0};
 }

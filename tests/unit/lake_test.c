@@ -267,7 +267,8 @@ static void cleanup_leaves_no_orphan(struct world *world)
     assert_ok(lake_cleanup(world->lake, world->clock_ns + NS_PER_HOUR, &world->e));
     int64_t on_disk = world_files(world, "market/trades/data/venue_time_day=2023-11-14") +
                       world_files(world, "market/trades/data/venue_time_day=null");
-    assert_int_equal(on_disk, referenced_files(world));
+    if (!world_url()) /* else they may be another worker's, and stay for a day */
+        assert_int_equal(on_disk, referenced_files(world));
 }
 
 static enum err_code count_file(void *ctx, const struct lake_file *f, struct err *e)
@@ -322,8 +323,10 @@ static void a_crash_leaves_all_or_nothing(void **state)
     static const char *const points[] = {
         "lake.after_data",     "lake.after_manifest",    "lake.after_metadata",
         "lake.before_pointer", "lake.after_pointer",     "lake.in_cleanup",
-        "compact.after_data",  "compact.before_pointer", "compact.after_pointer"};
-    for (size_t p = 0; p < sizeof points / sizeof *points; p++) {
+        "compact.after_data",  "compact.before_pointer", "compact.after_pointer",
+        "queue.before_insert", "queue.after_insert",     "fold.before_commit"};
+    size_t count = sizeof points / sizeof *points - (world_url() ? 0 : 3);
+    for (size_t p = 0; p < count; p++) {
         for (int times = 1; times <= 4; times += 3) {
             struct world *world = world_new(100 + p * 10 + (unsigned)times);
             work(world, false);
