@@ -7,16 +7,35 @@
  *           left out and taken off the batch's proof. What is said of SQLite below holds for both unless it says otherwise.
  * Takes     batches; store_append writes one batch in ONE transaction: rows, batch row (count, id ranges, checksum),
  *           proof deltas, dedup state, source positions, new series, instruments, gap ledger.
- * Promises  after ERR_OK the batch survives power loss (WAL, synchronous FULL) and has its sequences. Duplicates never
- *           reach the store (source/dedup.h), so tables are append-only by sequence without a second index:
+ * Promises  after ERR_OK the batch survives power loss (WAL, synchronous FULL; PostgreSQL: synchronous_commit is never below
+ *           `on`) and has its sequences. SQLite: duplicates never reach the store (source/dedup.h), so tables are
+ *           append-only by sequence without a second index:
  *           measured, that is a million durable rows a second where a keyed table is 0.2 to 0.4 million.
- * Order     sequences rise by one per event over all kinds, never reused; every batch takes at least one.
+ * Keys      PostgreSQL: trades by (series, stream, id, day), venue candles by all they state, quotes of guests and of history by
+ *           their content, dead letters of guests by what was refused and why. What is there already is taken off the batch
+ *           in memory too, and counted in b->duplicates; a trade with the same key and another price, size, side or venue
+ *           time becomes a dead letter `conflict` in its place. A day is part of the key: the same id on another day is
+ *           another trade. Once retention has removed a day, its keys are gone as well.
+ * Order     sequences rise by one per event over all kinds, never reused; every batch takes at least one. PostgreSQL: a writer's
+ *           sequences rise, with holes (blocks of 2^22, rows left out); those of two writers interleave by blocks.
  * Reading   store_tail_* is a cursor by sequence on its own connection: for restart, for a consumer that fell behind, and
  *           for verify. Plain `sqlite3 store.db` shows views `trades`, `quotes`, `gaps`, `dead_letters`, `batches` with
- *           exact decimals and readable times.
+ *           exact decimals and readable times; psql the same in schema ticklake, `batches` as `batch_list`. PostgreSQL: a
+ *           batch of another writer may be committed below where the cursor stands, so it re-reads ranges (verify, tap) and is no
+ *           queue: that is changes.h. Its series table must be its own: numbers in it are the database's.
+ * Outage    PostgreSQL: ERR_NETWORK ERR_UNAVAILABLE ERR_TIMEOUT ERR_CONFLICT of store_append mean: give the same batch again. It
+ *           connects anew by itself, takes the writer's lock again (ending its own lost session if the server still has it),
+ *           and looks whether the batch was committed after all.
+ * Retention PostgreSQL: a day goes when every batch with rows of it was written before `before_ns` by the server's clock and
+ *           is confirmed by every logical slot of the database; without a slot nothing goes. below_sequence is not used.
+ *           The batch rows follow when all their days are gone; their proofs stay. Venue candles, instruments and the
+ *           ledger stay. A batch of which a day is gone is no longer among store_claims.
  * Threads   a store belongs to one thread, each tail to one; they do not disturb each other.
- * Limits    batch by its pool; database by store.bytes_max (then ERR_FULL).
- * Fails     ERR_DISK ERR_CORRUPT (damaged: named, nothing overwritten) ERR_VERSION ERR_FULL ERR_HOLE.
+ * Limits    batch by its pool; database by store.bytes_max (then ERR_FULL; PostgreSQL: measured each 30 s). PostgreSQL: days
+ *           before 2009 and from 2100 on share a partition each. Text that it cannot hold has '?' for each such byte; a
+ *           trade with such an id is a dead letter.
+ * Fails     ERR_DISK ERR_CORRUPT (damaged: named, nothing overwritten) ERR_VERSION ERR_FULL ERR_HOLE; PostgreSQL also
+ *           ERR_REFUSED (credentials, rights: names the grant) ERR_CONFIG ERR_IN_USE (the writer's name) and those of an outage.
  */
 #ifndef TICKLAKE_STORE_STORE_H
 #define TICKLAKE_STORE_STORE_H
@@ -48,7 +67,7 @@ struct store_state {
     int64_t last_sequence;    /* durable mark; 0 when empty */
     int64_t first_sequence;   /* oldest row kept; 1 when nothing was ever removed */
     int64_t last_received_ns; /* newest receipt, or TIME_ABSENT */
-    int64_t next_gap_id;
+    int64_t next_gap_id; /* PostgreSQL: the first of a block of 2^32 that is this start's alone */
     const struct dedup_state *dedup;
     size_t dedup_count;
     const struct source_position *positions;
@@ -143,6 +162,17 @@ enum err_code store_claim_proofs(struct store_tail *t, const struct store_batch_
  * store = lake. Exact where upto ends a batch. ERR_HOLE when upto lies inside what retention removed. */
 enum err_code store_proofs(struct store_tail *t, int64_t upto, struct proof_set *ret,
                            struct err *e) MUST_USE;
+/* How far and how fast the store goes, for who watches it. */
+struct store_progress {
+    int64_t mark;
+    int64_t events_10s;       /* events of the last ten seconds; -1: not known (SQLite) */
+    int64_t newest_commit_ns; /* TIME_ABSENT: none, or not known */
+    int64_t
+        unpublished_events; /* behind the slot's confirmed position (at most of 100,000 batches); -1: no slot */
+    int64_t unpublished_ns; /* age of the oldest of them */
+};
+enum err_code store_tail_progress(struct store_tail *t, const char *slot,
+                                  struct store_progress *ret, struct err *e) MUST_USE;
 /* The ledger, newest state of each gap. */
 enum err_code store_gaps(struct store_tail *t,
                          enum err_code (*each)(void *ctx, const struct gap *g, struct err *e),

@@ -129,7 +129,8 @@ static enum err_code settle(struct store_pg *s, struct err *e)
     s->number = n.number;
     s->base.mark = n.last;
     s->base.newest_received_ns = n.received_ns;
-    s->next_sequence = 0; /* the next batch begins a new block: instruments may stand behind this one */
+    s->next_sequence =
+        0; /* the next batch begins a new block: instruments may stand behind this one */
     return ERR_OK;
 }
 
@@ -346,6 +347,7 @@ const struct store_backend store_postgres = {
     .claim_proofs = store_pg_claim_proofs,
     .proofs = store_pg_proofs,
     .gaps = store_pg_gaps,
+    .progress = store_pg_progress,
     .job_put = store_pg_job_put,
     .each_job = store_pg_each_job,
     .probe = store_pg_probe,

@@ -8,7 +8,8 @@
  * store_pg_append.c     the transaction of a batch; store_pg_copy_in.c: its rows, optimistically;
  *                       store_pg_twice.c: what turned out to be there already
  * store_pg.c            open: the writer's lock, its state; reconnect
- * store_pg_tail.c, store_pg_row.c, store_pg_claims.c   reading; store_pg_upkeep.c: retention, check; store_pg_jobs.c
+ * store_pg_tail.c, store_pg_row.c, store_pg_claims.c   reading; store_pg_upkeep.c: retention, check; store_pg_jobs.c;
+ *                       store_pg_progress.c
  */
 #ifndef TICKLAKE_STORE_STORE_PG_H
 #define TICKLAKE_STORE_STORE_PG_H
@@ -80,7 +81,8 @@
     X(check_batches)                                                                               \
     X(add_job)                                                                                     \
     X(put_job)                                                                                     \
-    X(read_jobs)
+    X(read_jobs)                                                                                   \
+    X(progress)
 
 enum store_pg_statement {
 #define X(name) PG_##name,
@@ -92,6 +94,7 @@ enum store_pg_statement {
 struct store_pg_link {
     PGconn *conn;
     char address[320]; /* host:port/database, for errors; never a password */
+    bool prepared[PG_STATEMENT_MAX];
 };
 
 enum { STORE_PG_ARGS_MAX = 24 };
@@ -291,6 +294,9 @@ enum err_code store_pg_proofs(struct store_tail *t, int64_t upto, struct proof_s
                               struct err *e) MUST_USE;
 enum err_code store_pg_gaps(struct store_tail *t, bool open_only, store_gap_each *each, void *ctx,
                             struct err *e) MUST_USE;
+
+enum err_code store_pg_progress(struct store_tail *t, const char *slot, struct store_progress *ret,
+                                struct err *e) MUST_USE;
 
 /* Row `i` of the read_* statements. ERR_CORRUPT names it, ERR_FULL: the arena. */
 struct store_pg_reader {

@@ -247,6 +247,28 @@ static enum err_code lost(struct store_pg_link *l, const char *asked, struct err
     return ERR(e, ERR_NETWORK, "%s: %s: not connected", l->address, asked);
 }
 
+/* What every batch runs is planned once. The others are planned each time, for their days prune the partitions. */
+static bool is_of_batches(enum store_pg_statement which)
+{
+    return which == PG_put_batch || which == PG_put_dedup || which == PG_put_positions;
+}
+
+static PGresult *execute(struct store_pg_link *l, enum store_pg_statement which, const char *sql,
+                         const struct store_pg_args *a)
+{
+    static const struct store_pg_args none = {0};
+    if (!a) a = &none;
+    if (!is_of_batches(which))
+        return PQexecParams(l->conn, sql, a->count, NULL, a->values, a->lengths, a->formats, 1);
+    if (!l->prepared[which]) {
+        PGresult *r = PQprepare(l->conn, names[which], sql, a->count, NULL);
+        if (PQresultStatus(r) != PGRES_COMMAND_OK) return r;
+        PQclear(r);
+        l->prepared[which] = true;
+    }
+    return PQexecPrepared(l->conn, names[which], a->count, a->values, a->lengths, a->formats, 1);
+}
+
 enum err_code store_pg_run(struct store_pg_link *l, enum store_pg_statement which,
                            const struct store_pg_args *a, PGresult **ret, struct err *e)
 {
@@ -254,9 +276,7 @@ enum err_code store_pg_run(struct store_pg_link *l, enum store_pg_statement whic
     if (ret) *ret = NULL;
     if (!l->conn) return lost(l, names[which], e);
     text_of(which, sql, sizeof sql);
-    PGresult *r = PQexecParams(l->conn, sql, a ? a->count : 0, NULL, a ? a->values : NULL,
-                               a ? a->lengths : NULL, a ? a->formats : NULL, 1);
-    return finish(l, r, names[which], ret, e);
+    return finish(l, execute(l, which, sql, a), names[which], ret, e);
 }
 
 enum err_code store_pg_do(struct store_pg_link *l, const char *sql, struct err *e)
