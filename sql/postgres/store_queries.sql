@@ -271,3 +271,13 @@ UPDATE ticklake.jobs SET command = $1, arguments = $2, message = $3, started = $
 -- name: read_jobs
 SELECT job_id, command, arguments, message, started, finished, row_count, duplicates, exit_code
 FROM ticklake.jobs ORDER BY job_id DESC LIMIT $1
+-- name: progress
+WITH slot AS (SELECT confirmed_flush_lsn AS lsn FROM pg_replication_slots WHERE slot_name = $1::text),
+    behind AS (SELECT trades + quotes + gaps + deads + candles AS events, written
+        FROM ticklake.batches WHERE lsn > (SELECT lsn FROM slot) ORDER BY lsn LIMIT 100000)
+SELECT (SELECT coalesce(sum(trades + quotes + gaps + deads + candles), 0) FROM ticklake.batches
+        WHERE written > clock_timestamp() - interval '10 seconds')::bigint,
+    (SELECT extract(epoch FROM max(written)) * 1000000000 FROM ticklake.batches)::bigint,
+    (SELECT sum(events) FROM behind)::bigint,
+    (SELECT extract(epoch FROM clock_timestamp() - min(written)) * 1000000000 FROM behind)::bigint,
+    (SELECT count(*) FROM slot)::bigint

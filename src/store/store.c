@@ -131,6 +131,17 @@ enum err_code store_proofs(struct store_tail *t, int64_t upto, struct proof_set 
     return t->backend->proofs(t, upto, ret, e);
 }
 
+enum err_code store_tail_progress(struct store_tail *t, const char *slot,
+                                  struct store_progress *ret, struct err *e)
+{
+    *ret = (struct store_progress){.mark = store_tail_mark(t),
+                                   .events_10s = -1,
+                                   .newest_commit_ns = TIME_ABSENT,
+                                   .unpublished_events = -1,
+                                   .unpublished_ns = -1};
+    return t->backend->progress ? t->backend->progress(t, slot, ret, e) : ERR_OK;
+}
+
 enum err_code store_gaps(struct store_tail *t,
                          enum err_code (*each)(void *ctx, const struct gap *g, struct err *e),
                          void *ctx, struct err *e)

@@ -36,6 +36,9 @@ struct store_backend {
                             struct err *e);
     enum err_code (*gaps)(struct store_tail *t, bool open_only, store_gap_each *each, void *ctx,
                           struct err *e);
+    /* NULL: the mark is all there is to tell */
+    enum err_code (*progress)(struct store_tail *t, const char *slot, struct store_progress *ret,
+                              struct err *e);
 
     enum err_code (*job_put)(const struct store_options *o, struct store_job *job, struct err *e);
     enum err_code (*each_job)(const struct store_options *o, int64_t newest, store_job_each *each,
