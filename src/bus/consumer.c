@@ -135,11 +135,23 @@ static enum err_code look_for_outage(struct bus_consumer *c, int64_t *moved, str
     return ERR_OK;
 }
 
+/* Of what offset every owned partition has seen a clock. */
+static int64_t clock_seen_by_all(const struct bus_consumer *c)
+{
+    int64_t least = INT64_MAX;
+    for (int32_t p = 0; p < c->options.bus->partitions; p++) {
+        const struct owned *o = &c->owned[p];
+        if (o->state == OWNED_READING && o->clock.offset < least) least = o->clock.offset;
+    }
+    return least == INT64_MAX ? -1 : least;
+}
+
 static enum err_code serve(struct bus_consumer *c, struct err *e)
 {
     rd_kafka_poll(c->reader.client.rk, 0);
     TRY(member_poll(c, e));
     TRY(begin_gained(c, e));
+    c->clocks.unneeded = clock_seen_by_all(c);
     return clocks_read(&c->clocks, e);
 }
 

@@ -27,8 +27,17 @@ static void thin_out(struct clocks *k)
     k->count = n;
 }
 
+static void forget_unneeded(struct clocks *k)
+{
+    size_t n = 0;
+    while (n < k->count && k->entries[n].offset < k->unneeded) n++;
+    memmove(k->entries, k->entries + n, (k->count - n) * sizeof *k->entries);
+    k->count -= n;
+}
+
 void clocks_add(struct clocks *k, int64_t offset, const struct bus_position_record *record)
 {
+    if (k->count == CLOCKS_MAX) forget_unneeded(k);
     k->entries[k->count++] = (struct clock_entry){offset, *record};
     if (k->count > CLOCKS_MAX) thin_out(k);
 }

@@ -107,19 +107,24 @@ void reading_next(const struct reading *g, struct bus_offsets *ret);
 enum err_code record_add(struct bus_reader *r, enum bus_topic t, const rd_kafka_message_t *m,
                          struct batch *b, struct err *e) MUST_USE;
 
+/* Pure: of a key that is "venue:symbol"; empty of anything else. */
+void record_names(struct str key, struct str *ret_venue, struct str *ret_symbol);
+
 /* consumer_clock.c */
 enum { CLOCKS_MAX = 64, CLOCK_TAIL = 32 };
 struct clock_seen {
     int64_t offset; /* of the position record; -1: none */
     int64_t clock_ns, finishes;
 };
+struct clock_entry {
+    int64_t offset;
+    struct bus_position_record record;
+};
 struct clocks {
     struct lane lane;
-    struct clock_entry {
-        int64_t offset;
-        struct bus_position_record record;
-    } * entries; /* oldest first */
+    struct clock_entry *entries; /* oldest first */
     size_t count;
+    int64_t unneeded; /* all owned partitions have seen a clock at this offset or behind it */
 };
 enum err_code clocks_start(struct clocks *k, struct bus_reader *r, struct err *e) MUST_USE;
 void clocks_stop(struct clocks *k);
@@ -127,7 +132,7 @@ enum err_code clocks_read(struct clocks *k, struct err *e) MUST_USE;
 /* Newest record whose ends are not beyond these offsets; what was seen before is kept where it is newer. */
 void clocks_find(const struct clocks *k, int32_t partition, int64_t next_trades, int64_t next_gaps,
                  struct clock_seen *seen);
-/* Pure: puts a record behind the others; where there are too many, every second one goes, but for the newest. */
+/* Pure: puts a record behind the others. Where there are too many, what is unneeded goes, then every second one but the newest. */
 void clocks_add(struct clocks *k, int64_t offset, const struct bus_position_record *record);
 
 /* consumer.c and consumer_group.c */

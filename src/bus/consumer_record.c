@@ -12,10 +12,8 @@ static bool unreadable(enum err_code code)
 
 /* --- dead letters --- */
 
-/* "venue:symbol" where it is that; of anything else nothing. */
-static void names_of_key(const rd_kafka_message_t *m, struct str *ret_venue, struct str *ret_symbol)
+void record_names(struct str key, struct str *ret_venue, struct str *ret_symbol)
 {
-    struct str key = {m->key, m->key ? m->key_len : 0};
     *ret_venue = *ret_symbol = STR("");
     if (key.n > sizeof((struct bus_key *)NULL)->bytes || !str_is_utf8(key)) return;
     for (size_t i = 0; i < key.n; i++)
@@ -45,7 +43,7 @@ static enum err_code add_dead(const struct bus_reader *r, enum bus_topic t,
                      .received_ns = time_of(m),
                      .sequence = m->offset + 1};
     snprintf(place, sizeof place, "%s/%d/%" PRId64, r->names[t], m->partition, m->offset);
-    names_of_key(m, &venue, &symbol);
+    record_names((struct str){m->key, m->key ? m->key_len : 0}, &venue, &symbol);
     if (payload.n > DEAD_PAYLOAD_MAX) payload.n = DEAD_PAYLOAD_MAX;
     if (payload.n > b->arena.limit / 4) payload.n = b->arena.limit / 4;
     bool fits = b->event_count < b->max_events && batch_text(b, venue, &d.venue) &&
