@@ -10,30 +10,16 @@ import uuid
 import pyarrow
 import pytest
 
-from conftest import BINARY, LEFT_OUT, ROOT, TABLES
+from conftest import BINARY, TABLES
 from test_live import wait_for
 
 PARTS = ('postgres', 'zookeeper', 'kafka', 'registry', 's3')
 
 
-def stack(*args, check=True):
-    done = subprocess.run([str(ROOT / 'stack' / args[0]), *map(str, args[1:])], capture_output=True, text=True, timeout=600)
-    assert not check or done.returncode == 0, f'stack/{" ".join(map(str, args))}\n{done.stdout}\n{done.stderr}'
-    return done
-
-
-def stack_env(*args):
-    """What stack/env exports, as a dict: read by a shell, as a user would."""
-    line = f'eval "$({ROOT}/stack/env {" ".join(args)})" && env -0'
-    out = subprocess.run(['bash', '-c', line], capture_output=True, check=True).stdout.decode()
-    return dict(p.split('=', 1) for p in out.split('\0') if '=' in p)
-
-
 @pytest.fixture(scope='session')
-def running_stack():
-    """PostgreSQL, ZooKeeper, three brokers, registry and S3; what was down before is taken down after."""
-    stack('up', *PARTS)
-    yield stack_env()
+def running_stack(stack):
+    """PostgreSQL, ZooKeeper, three brokers, registry and S3 of the session's stack: what stack/env exports."""
+    return stack.up(*PARTS).env()
 
 
 class Process:
