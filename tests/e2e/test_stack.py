@@ -320,6 +320,7 @@ def test_two_stacks_at_a_time():
 def test_taken_port_is_said_with_the_log():
     with Stack() as own, socket.socket() as other:
         port = int(own.env()['TICKLAKE_STACK_POSTGRES'].split(':')[1])
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(('127.0.0.1', port))
         other.listen()
         done = own.run('up', 'postgres', check=69)
