@@ -1,0 +1,116 @@
+"""Spark's candles against those of the C stage: the same rows, to the last digit, in every column but revision and updated_at."""
+import itertools
+import random
+import sys
+from collections import defaultdict
+from datetime import datetime, timedelta, timezone
+from fractions import Fraction
+
+import pytest
+
+from conftest import ROOT, SAMPLES
+
+sys.path.insert(0, str(ROOT / 'spark'))
+import ticklake_candles as pure  # noqa: E402
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+# ---- The arithmetic, without Spark ----
+
+def ns(row, name):
+    return row[f'{name}_ns'] if row[f'{name}_ns'] is not None else None
+
+
+def trade_of(row):
+    time_ns = row['venue_time_ns'] if row['venue_time_ns'] is not None else row['received_time_ns']
+    return (time_ns, *(row[n] for n in pure.TRADE_FIELDS[1:]))
+
+
+def candles_of_rows(trades, gaps, cut):
+    """(venue, symbol, timeframe, open_ns) -> values; the trades of a minute come in pieces of at most `cut`."""
+    out, streams, minutes = {}, {}, defaultdict(list)
+    for row in sorted(trades, key=lambda r: r['sequence']):
+        if row['stream'] not in pure.TAPE_STREAMS or row['kind'] == 'liquidation':
+            continue
+        tape = row['venue'], row['symbol']
+        if streams.setdefault(tape, row['stream']) == row['stream']:
+            trade = trade_of(row)
+            minutes[*tape, trade[0] // pure.MINUTE_NS * pure.MINUTE_NS].append(trade)
+    holes = defaultdict(list)
+    for g in gaps:
+        if g['state'] != 'repaired':
+            to_ns = None if g['to_time'] is None else (g['to_time'] - EPOCH) // timedelta(microseconds=1) * 1000
+            holes[g['venue'], g['symbol']].append((g['stream'], (g['from_time'] - EPOCH) // timedelta(microseconds=1) * 1000, to_ns))
+    days = defaultdict(list)
+    for (venue, symbol, at), rows in minutes.items():
+        text = None
+        for i in range(0, len(rows), cut):
+            minute = pure.Minute(at, text)
+            minute.take(rows[max(0, i - 3):i + cut])  # what came before comes again: a batch run again
+            text = minute.text()
+        for timeframe, open_ns, values in minute.candles():
+            out[venue, symbol, timeframe, open_ns] = values
+            if timeframe == '1m':
+                days[venue, symbol, open_ns // pure.DAY_NS].append((open_ns, values))
+    for (venue, symbol, _), rows in days.items():
+        for timeframe, open_ns, values in pure.rollups_of_day(rows):
+            out[venue, symbol, timeframe, open_ns] = values
+    return {k: {**{n: pure.scaled(v) if n in pure.DECIMALS else v for n, v in values.items()},
+                'complete': pure.is_complete(holes[k[:2]], streams[k[:2]], k[3], k[2])} for k, values in out.items()}
+
+
+def candles_of_lake(rows):
+    out = {}
+    for r in rows:
+        key = r['venue'], r['symbol'], r['timeframe'], (r['open_time'] - EPOCH) // timedelta(seconds=1) * pure.NS
+        assert key not in out, f'twice: {key}'
+        out[key] = {n: r[n] for n in (*pure.VALUES, 'complete')}
+    return out
+
+
+def assert_same_candles(ours, expected):
+    assert len(expected) > 100
+    assert ours.keys() == expected.keys()
+    for key, values in expected.items():
+        assert ours[key] == values, key
+
+
+def test_the_functions_give_the_candles_of_the_lake(ticklake):
+    ticklake.run('replay', SAMPLES)
+    trades, gaps = ticklake.rows('trades'), ticklake.rows('gaps')
+    for cut in (1, 7, 10**9):
+        assert_same_candles(candles_of_rows(trades, gaps, cut), candles_of_lake(ticklake.rows('candles')))
+
+
+def test_random_parts_add_up_in_any_order():
+    random.seed(7)
+    for _ in range(200):
+        trades = []
+        for i in range(random.randint(1, 12)):
+            price, size = (random.randint(1, 10**18) * 10**random.randint(0, 18) for _ in range(2))
+            text = random.choice((str(random.randint(-5, 50)), 'x%d' % i, '007', None, 'y' * 50))
+            first = random.choice((None, random.randint(0, 9)))
+            trades.append((random.randint(0, 3), text, first, None if first is None else first + random.randint(0, 3),
+                           random.choice(('buy', 'sell', 'sell', 'buy', 'unknown')), pure.scaled(price), pure.scaled(size), i))
+        parts = [pure.part_of_trade(*t) for t in trades]
+        for order in itertools.islice(itertools.permutations(parts), 20):
+            whole = order[0]
+            for p in order[1:]:
+                whole = pure.merged(whole, p)
+            candle = pure.candle_of_part(whole)
+            quote = sum(Fraction(t[5]) * Fraction(t[6]) for t in trades)
+            base = sum(Fraction(t[6]) for t in trades)
+            assert candle['quote_volume'] == pure.fitting(round(quote * pure.SCALE))
+            assert candle['base_volume'] == pure.fitting(int(base * pure.SCALE))
+            if candle['base_volume'] is not None and candle['quote_volume'] is not None:
+                assert candle['vwap'] == round(quote / base * pure.SCALE)
+            assert (candle['taker_buy_base_volume'] is None) == (any(t[4] == 'unknown' for t in trades) or whole[pure.TAKER_BASE] >= pure.LIMIT
+                                                                 or round(Fraction(whole[pure.TAKER_QUOTE], pure.SCALE)) >= pure.LIMIT)
+
+
+@pytest.mark.parametrize('text, number', [('0', 0), ('-0', None), ('-1', -1), ('01', None), ('9223372036854775807', 2**63 - 1),
+                                          ('9223372036854775808', None), ('-9223372036854775808', -2**63), ('', None), ('1e3', None),
+                                          ('\u0661', None), ('+1', None)])
+def test_only_canonical_numbers_have_an_order(text, number):
+    assert pure.id_number(text) == number
