@@ -35,10 +35,14 @@ struct found {
 static enum err_code look(struct lake *l, struct found *ret, struct err *e)
 {
     PGresult *r;
+    /* By the tables themselves: to_regclass() answers from a cache that what another session has just committed may not have
+     * reached yet, also behind the lock. */
     TRY(pg_run(l,
-               "SELECT (to_regnamespace('ticklake') IS NOT NULL)::int::text, "
-               "(to_regclass('ticklake.ticklake_lake') IS NOT NULL)::int::text, "
-               "(to_regclass('ticklake.iceberg_tables') IS NOT NULL)::int::text",
+               "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname = 'ticklake')::text, "
+               "count(*) FILTER (WHERE c.relname = 'ticklake_lake')::text, "
+               "count(*) FILTER (WHERE c.relname = 'iceberg_tables')::text "
+               "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+               "WHERE n.nspname = 'ticklake'",
                NULL, &r, e));
     *ret = (struct found){pg_cell_number(r, 0, 0) == 1, pg_cell_number(r, 0, 1) == 1,
                           pg_cell_number(r, 0, 2) == 1};
@@ -49,6 +53,8 @@ static enum err_code look(struct lake *l, struct found *ret, struct err *e)
 static enum err_code make_schema(struct lake *l, struct err *e)
 {
     struct found f;
+    /* The store makes the same schema, it may be in the same database, and both start at the same moment: its lock too. */
+    TRY(pg_run(l, "SELECT pg_advisory_xact_lock(" PG_LOCK_STORE ", 0)", NULL, NULL, e));
     TRY(pg_run(l, "SELECT pg_advisory_xact_lock(" PG_LOCK ", 1)", NULL, NULL, e));
     TRY(look(l, &f, e)); /* another worker may have made it while we waited */
     if (f.ours) return ERR_OK;

@@ -12,6 +12,8 @@
 #include <libpq-fe.h>
 
 #define PG_LOCK "1953259883" /* "tlak": class of our advisory locks */
+#define PG_LOCK_STORE                                                                              \
+    "1953197163" /* "tklk": of the store's; number 0 is held while its schema is made */
 enum { PG_LOCK_MIGRATE = 1, PG_LOCK_UPKEEP = 2 };
 
 struct lake_postgres {

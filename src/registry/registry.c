@@ -289,10 +289,18 @@ static enum err_code look(struct registry *r, struct str subject, struct str sch
 static enum err_code checked(struct registry *r, struct str subject, struct str schema,
                              struct registry_id *ret, bool add, struct err *e)
 {
+    enum { TRIES = 3 };
     TRY(need(r, e));
-    bool found, exists;
-    enum err_code code = look(r, subject, schema, ret, &found, &exists, e);
-    if (code == ERR_OK && !found && add) code = r->ops->add(r, subject, schema, exists, ret, e);
+    enum err_code code = ERR_OK;
+    bool found = false, exists, again = true;
+    /* Processes that start at the same moment add the same subject, level and schema, and the registry refuses all but the
+     * first of them (Apicurio: 409): a failure counts only where a second look does not find what was asked for. */
+    for (int i = 0; i < TRIES && again; i++) {
+        code = look(r, subject, schema, ret, &found, &exists, e);
+        again = code == ERR_OK && !found && add;
+        if (again) code = r->ops->add(r, subject, schema, exists, ret, e);
+        again = again && (code == ERR_INCOMPATIBLE || code == ERR_UNAVAILABLE);
+    }
     if (code == ERR_OK && add) code = registry_keep(r, ret, schema, e);
     if (code != ERR_OK) name_subject(r, subject, e);
     return code;

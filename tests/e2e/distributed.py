@@ -1,4 +1,5 @@
 """A distributed deployment for tests: one database, one set of topics and one warehouse of its own on the stack that runs."""
+import contextlib
 import json
 import os
 import pathlib
@@ -11,8 +12,9 @@ import pyarrow
 import pytest
 
 from conftest import BINARY, TABLES
-from test_live import wait_for
+from test_live import Simulator, wait_for, write_config
 
+STREAMS = ('trade', 'agg_trade', 'block_trade', 'quote')
 PARTS = ('postgres', 'zookeeper', 'kafka', 'registry', 's3')
 
 
@@ -25,10 +27,11 @@ def running_stack(stack):
 class Process:
     """One `ticklake` process with its log."""
 
-    def __init__(self, deployment, name, *args):
+    def __init__(self, deployment, name, *args, env=None):
         self.name, self.log = name, deployment.folder / f'{name}.log'
         self.file = open(self.log, 'a')
-        self.process = subprocess.Popen([str(BINARY), *map(str, args)], env=deployment.env, stdout=self.file, stderr=self.file)
+        self.process = subprocess.Popen([str(BINARY), *map(str, args)], env={**deployment.env, **(env or {})}, stdout=self.file,
+                                        stderr=self.file)
 
     def words(self):
         return self.log.read_text()
@@ -97,10 +100,10 @@ class Deployment:
             assert done.returncode == check, f'{command} {args}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}'
         return done
 
-    def start(self, stages, *args, name=None, command='run'):
+    def start(self, stages, *args, name=None, command='run', env=None):
         name = name or stages.replace(',', '-') + f'-{len(self.processes)}'
         line = [command, *(['--stages', stages] if stages else []), *args]
-        process = Process(self, name, *line)
+        process = Process(self, name, *line, env=env)
         self.processes.append(process)
         return process
 
@@ -115,12 +118,46 @@ class Deployment:
     def close(self):
         for p in self.processes:
             p.kill()
+        wait_for(self.database_answers, 60, 'PostgreSQL answers')
         self.psql(f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{self.name}' AND active",
                   self.admin)
         wait_for(lambda: self.psql(f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{self.name}' AND active",
                                    self.admin) == '0', 30, 'the slot is free')
         self.psql(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{self.name}'", self.url)
         self.psql(f'DROP DATABASE {self.name} WITH (FORCE)', self.admin)
+
+    def database_answers(self):
+        with contextlib.suppress(AssertionError):
+            return self.psql('SELECT 1', self.admin) == '1'
+
+    # --- what the lake claims, and what the ledger says ---
+
+    def claims(self):
+        """Per (venue, symbol, stream): count and sum, as the lake's commits claim them; verify holds them against the files."""
+        out = {}
+        for line in self.psql('SELECT s.venue, s.symbol, p.stream, sum(p.count), sum(p.sum) FROM ticklake.ticklake_proof p '
+                              'JOIN ticklake.ticklake_proof_series s ON s.id = p.series GROUP BY 1, 2, 3').splitlines():
+            venue, symbol, stream, count, total = line.split('|')
+            out[venue, symbol, STREAMS[int(stream)]] = int(count), int(total) % 2**128
+        return out
+
+    def ledger(self):
+        return json.loads(self.run('gaps', '--json').stdout)
+
+    def unconserved(self, truth):
+        """What differs between the simulator's own count and hash and lake plus ledger."""
+        claims, holes, differences = self.claims(), {}, []
+        for g in self.ledger():
+            if 'missing_count' in g:
+                key = g['venue'], g['symbol'], g['stream']
+                holes[key] = holes.get(key, 0) + g['missing_count']
+        for s in truth['series']:
+            key = s['venue'], s['symbol'], s['stream']
+            if claims.get(key) != (s['sent'], int(s['sent_sum'], 16)):
+                differences.append((key, claims.get(key), s))
+            if s['ids'] and s['sent'] + holes.pop(key, 0) != s['generated']:
+                differences.append((key, 'ledger', s))
+        return differences + list(holes.items())
 
     # --- other people's readers ---
 
@@ -148,3 +185,71 @@ class Deployment:
             rows = rows.select([c for c in rows.column_names if c not in left_out.get(name, ())])
             out[name] = rows.sort_by([(c, 'ascending') for c in rows.column_names]).combine_chunks()
         return out
+
+
+class Flow(Deployment):
+    """Simulated venues that talk until end() is called, and every stage as a process of its own."""
+
+    def __init__(self, folder, environment, workers=2, rate=2000, symbols=6, venues=('binance', 'binance_futures', 'coinbase', 'kraken'),
+                 simulate=(), quotes=1, worker_env=None, bus_env=None, **sections):
+        sections.setdefault('source', {'gap_grace_ms': 500, 'reconnect_min_ms': 50})
+        super().__init__(folder, environment, **sections)
+        self.worker_env, self.workers, self.simulator = worker_env, [], None
+        try:
+            self.simulator = Simulator(self.folder / 'sim', '--rate', rate, '--symbols', symbols, '--quotes', quotes,
+                                       '--venues', ','.join(venues), *simulate)
+            self.config = write_config(self.folder, self.simulator.port, venues)
+            self.source = self.start_source()
+            self.bus = self.start('bus', env=bus_env)
+            for _ in range(workers):
+                self.add_worker()
+            self.flowing(since=0)
+        except BaseException:
+            self.close()
+            raise
+
+    def start_source(self, **kw):
+        self.source = self.start('source,store', '--config', self.config, **kw)
+        return self.source
+
+    def add_worker(self, **kw):
+        self.workers.append(self.start('process,lake', env={**(self.worker_env or {}), **kw.pop('env', {})}, **kw))
+        return self.workers[-1]
+
+    def committed(self):
+        """Trades in the lake, as its commits claim."""
+        done = self.psql("SELECT CASE WHEN to_regclass('ticklake.ticklake_proof') IS NULL THEN '0' ELSE '1' END")
+        return int(self.psql('SELECT coalesce(sum(count), 0) FROM ticklake.ticklake_proof WHERE stream < 3')) if done == '1' else 0
+
+    def flowing(self, since=None, trades=4000, seconds=90):
+        """Waits until so many more trades are in the lake; what was sent meanwhile is on its way."""
+        since = self.committed() if since is None else since
+        wait_for(lambda: self.all_alive() and self.committed() >= since + trades, seconds, 'trades reach the lake' + self.tails())
+
+    def all_alive(self):
+        for p in self.processes:
+            assert p.alive() or p.process.returncode in (0, -signal.SIGKILL), f'{p.name} ended: {p.process.returncode}\n{p.words()[-3000:]}'
+        return True
+
+    def tails(self):
+        return ''.join(f'\n--- {p.name}\n{p.words()[-1500:]}' for p in self.processes)
+
+    def end(self, conserved=True, wait=90):
+        """The venues end; verify over every hop; then lake and ledger against what the venues say they sent."""
+        self.simulator.process.send_signal(signal.SIGTERM)
+        truth = self.simulator.truth()
+        self.all_alive()
+        told = self.verify(wait=wait)
+        if conserved:
+            wait_for(lambda: not self.unconserved(truth), 30, f'lake and ledger are what was sent: {self.unconserved(truth)}{self.tails()}')
+        told = self.verify(wait=wait)
+        for p in self.processes:
+            if p.alive():
+                p.stop()
+        self.truth = truth
+        return told
+
+    def close(self):
+        if self.simulator:
+            self.simulator.stop()
+        super().close()

@@ -467,6 +467,17 @@ def test_registered_once(registry):
     assert registry.versions() == [1]
 
 
+def test_registered_at_one_moment(registry):
+    """Publisher and workers start together on a new registry: each gets the one version."""
+    lines = [[str(TOOL), 'register', f'{registry.subject}{n}'] for n in range(4) for _ in range(6)]
+    started = [subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                env={**os.environ, **registry.env}) for line in lines]
+    told = [p.communicate(ours_compact('trades'), timeout=60) for p in started]
+    assert [p.returncode for p in started] == [0] * len(started), told
+    for n in range(4):
+        assert len({out for line, (out, _) in zip(lines, told) if line[2] == f'{registry.subject}{n}'}) == 1
+
+
 def test_unknown_subject(registry):
     assert 'NOT_FOUND' in registry.tool('latest', registry.subject, check=64).stderr
     assert registry.tool('check', registry.subject, input=ours_compact('trades')).stdout == 'ok\n'
