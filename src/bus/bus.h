@@ -69,7 +69,8 @@ void bus_topic_name(const struct bus_options *o, enum bus_topic t, char out[BUS_
 struct str bus_schema(enum bus_topic t);
 /* Partition number of a key, as every client of ours and Java's default computes it. */
 int32_t bus_partition(struct str venue, struct str symbol, int32_t partitions);
-/* Topics there and as they should be (made with create), schemas registered or compatible. */
+/* create: topics made where they are absent, all of them as they should be, and our schemas registered. Else only the topics
+ * are looked at, and one that is absent is ERR_CONFIG; nothing is changed. */
 enum err_code bus_prepare(const struct bus_options *o, bool create, struct err *e) MUST_USE;
 
 /* ---- publishing */
@@ -168,7 +169,7 @@ struct bus_broker {
 struct bus_partition {
     enum bus_topic topic; /* BUS_TOPICS: the positions' topic */
     int32_t partition, leader, replicas, in_sync;
-    int32_t in_sync_ids[16];
+    int32_t in_sync_ids[16], replica_ids[16];
     int64_t oldest, end, group_offset; /* -1: unknown */
 };
 struct bus_cluster {

@@ -244,7 +244,7 @@ enum err_code bus_prepare(const struct bus_options *o, bool create, struct err *
     enum err_code code = prepare_topics(&c, create, e);
     bus_client_close(&c);
     TRY(code);
-    for (int t = 0; t < BUS_TOPICS; t++) {
+    for (int t = 0; t < BUS_TOPICS && create; t++) {
         struct registry_id id;
         TRY(bus_schema_register(o, (enum bus_topic)t, &id, e));
     }

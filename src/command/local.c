@@ -1,5 +1,8 @@
 #include "command/local.h"
 
+#include <libpq-fe.h>
+#include <stdio.h>
+
 static enum err_code open_both(struct local *l, const struct config *c, bool store, bool lake,
                                struct err *e)
 {
@@ -31,4 +34,31 @@ void local_close(struct local *l)
     l->lake = lake_close(l->lake);
     l->series = series_free(l->series);
     distributed_close(&l->parts);
+}
+
+static const char *option_of(const PQconninfoOption *list, const char *name)
+{
+    for (const PQconninfoOption *o = list; o && o->keyword; o++)
+        if (strcmp(o->keyword, name) == 0 && o->val && *o->val) return o->val;
+    return NULL;
+}
+
+void local_postgres_address(const char *url, char out[LOCAL_ADDRESS_MAX])
+{
+    char *wrong = NULL;
+    PQconninfoOption *given = PQconninfoParse(url, &wrong), *standard = PQconndefaults();
+    PQfreemem(wrong); /* may quote the password */
+    const char *names[] = {"host", "port", "dbname"}, *values[3];
+    for (int i = 0; i < 3; i++) {
+        values[i] = option_of(given, names[i]);
+        if (!values[i]) values[i] = option_of(standard, names[i]);
+    }
+    const char *service = option_of(given, "service");
+    if (service && !option_of(given, "host"))
+        snprintf(out, LOCAL_ADDRESS_MAX, "service %.200s", service);
+    else
+        snprintf(out, LOCAL_ADDRESS_MAX, "%.200s:%.20s/%.100s", values[0] ? values[0] : "local",
+                 values[1] ? values[1] : "5432", values[2] ? values[2] : "?");
+    PQconninfoFree(given);
+    PQconninfoFree(standard);
 }

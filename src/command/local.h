@@ -5,6 +5,7 @@
 #include "command/command.h"
 #include "run/distributed.h"
 
+enum { LOCAL_ADDRESS_MAX = 400 };
 struct local {
     struct distributed parts;
     struct series_table *series;
@@ -15,5 +16,7 @@ struct local {
 enum err_code local_open(const struct config *c, bool store, bool lake, struct local *ret,
                          struct err *e) MUST_USE;
 void local_close(struct local *l);
+/* "host:port/database" of what libpq takes, its defaults filled in, without user and password. */
+void local_postgres_address(const char *url, char out[LOCAL_ADDRESS_MAX]);
 
 #endif

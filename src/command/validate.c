@@ -1,43 +1,54 @@
-/* validate: the settings, the data folder and the venues, tried without running. */
+/* validate: everything that the settings name, tried without running. */
 #include "command/instruments.h"
-#include "command/local.h"
+#include "command/validate_internal.h"
 #include "io/file.h"
 #include "source/source.h"
 #include "venue/venue.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 static const struct option options[] = {
-    {"offline", NULL, "do not ask the venues"},
+    {"offline", NULL, "ask nobody: neither venues nor servers"},
     {"keys", NULL, "only print all settings, as the table of docs/settings.md"},
     {NULL, NULL, NULL},
 };
 
-struct finding {
-    const struct invocation *inv;
-    struct buf out;
-    int count, failed;
-    enum err_code worst;
-};
-
-static void tell(struct finding *f, bool good, const char *what, const char *detail,
-                 enum err_code code)
+void validate_tell(struct finding *f, const struct found *found, const char *format, ...)
 {
+    char text[1024];
+    bool good = found->code == ERR_OK;
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    /* Most errors begin with the address. */
+    bool twice = !*found->address || strstr(text, found->address);
     if (f->inv->json) {
         buf_addf(&f->out, "%s{\"check\":", f->count ? ",\n" : "[");
-        buf_add_json(&f->out, str_of(what));
-        buf_addf(&f->out, ",\"good\":%s,\"detail\":", good ? "true" : "false");
-        buf_add_json(&f->out, str_of(detail));
+        buf_add_json(&f->out, str_of(found->check));
+        buf_addf(&f->out, ",\"good\":%s,\"address\":", good ? "true" : "false");
+        buf_add_json(&f->out, str_of(found->address));
+        buf_addf(&f->out, ",\"error\":\"%s\",\"detail\":", good ? "" : err_name(found->code));
+        buf_add_json(&f->out, str_of(text));
         buf_add_cstr(&f->out, "}");
     } else {
-        buf_addf(&f->out, "%-5s %-24s %s\n", good ? "good" : "WRONG", what, detail);
+        buf_addf(&f->out, "%-5s %-20s %s%s%s\n", good ? "good" : "WRONG", found->check,
+                 twice ? "" : found->address, twice ? "" : ": ", text);
     }
     f->count++;
     if (good) return;
     f->failed++;
-    if (f->worst == ERR_OK) f->worst = code;
+    if (f->worst == ERR_OK) f->worst = found->code;
+}
+
+static void tell(struct finding *f, bool good, const char *what, const char *detail,
+                 enum err_code code)
+{
+    struct found found = {what, "", good ? ERR_OK : code};
+    validate_tell(f, &found, "%s", detail);
 }
 
 static void check_folder(struct finding *f)
@@ -58,6 +69,7 @@ static void check_folder(struct finding *f)
     else
         tell(f, true, "data folder", "free", ERR_OK);
     file_unlock(lock);
+    if (c->store.url || c->lake.catalog) return; /* their own lines tell */
     enum err_code code = local_open(c, true, true, &local, &e);
     if (code == ERR_OK) {
         char text[128];
@@ -117,11 +129,42 @@ static void check_venue(struct finding *f, const struct config_venue *v)
     free(s.found);
 }
 
+static void check_parts(struct finding *f)
+{
+    struct local l = {.series = series_new()};
+    struct err e = {0};
+    enum err_code code = distributed_open(&l.parts, f->inv->config, &e);
+    if (code != ERR_OK)
+        tell(f, false, "settings", e.text, code);
+    else if (option_given(f->inv, "offline"))
+        validate_rights(f, &l.parts, &(struct buf){0});
+    else
+        validate_parts(f, &l);
+    local_close(&l);
+}
+
+static void end_output(struct finding *f)
+{
+    if (f->inv->json) {
+        buf_add_cstr(&f->out,
+                     ",\n{\"check\":\"rights\",\"good\":true,\"address\":\"\",\"error\":\"\","
+                     "\"detail\":");
+        buf_add_json(&f->out, buf_str(&f->rights));
+        buf_add_cstr(&f->out, "}]\n");
+    } else {
+        buf_add_cstr(&f->out, "\nthe least rights, with the names of these settings:\n");
+        buf_add(&f->out, f->rights.data, f->rights.len);
+    }
+    buf_free(&f->rights);
+    print_out(&f->out);
+}
+
 static int validate(struct invocation *inv)
 {
     struct finding f = {.inv = inv};
     const struct config *c = inv->config;
     buf_init(&f.out, 16 << 20);
+    buf_init(&f.rights, 1 << 20);
     if (option_given(inv, "keys")) {
         config_markdown(&f.out);
         print_out(&f.out);
@@ -130,24 +173,24 @@ static int validate(struct invocation *inv)
     tell(&f, true, "settings", c->path ? c->path : "built-in defaults, environment and flags",
          ERR_OK);
     check_folder(&f);
+    check_parts(&f);
     for (size_t i = 0; i < c->venue_count; i++) check_venue(&f, &c->venues[i]);
     if (c->venue_count == 0)
         tell(&f, true, "venues", "none is configured: replay works, run will ask for one", ERR_OK);
-    if (inv->json)
-        buf_add_cstr(&f.out, "]\n");
-    else
-        buf_addf(&f.out,
-                 "rights needed: read and write in %s; outgoing HTTPS and WSS to the venues\n",
-                 c->data);
-    print_out(&f.out);
+    end_output(&f);
     return f.failed ? err_exit_code(f.worst) : 0;
 }
 
 const struct command command_validate = {
     .name = "validate",
-    .brief = "settings, data folder and venues, tried without running",
-    .summary =
-        "Tries the settings, the data folder and the venues without running; all mistakes at once.",
+    .brief = "settings, folder, servers and venues, tried without running",
+    .summary = "Tries everything that the settings name, without running: the data folder, "
+               "PostgreSQL and its\n"
+               "replication slot, Kafka and its topics, the schema registry, the lake's catalog "
+               "and S3, the\n"
+               "venues and their symbols. One line each, all mistakes at once, and the least "
+               "rights to grant.\n"
+               "The exit code is the first failure's.",
     .arguments = "",
     .example = "  ticklake validate --config ticklake.yaml\n  ticklake validate --offline --json",
     .options = options,

@@ -81,6 +81,8 @@ struct changes_slot {
     char wal_status[16];              /* reserved extended unreserved lost */
     int64_t behind_bytes, safe_bytes; /* -1: no limit */
     uint64_t confirmed_lsn, restart_lsn, server_lsn, system;
+    bool may_replicate; /* the role has what slots need */
+    char role[64];
 };
 enum err_code changes_slot(const char *url, const char *slot, struct changes_slot *ret,
                            struct err *e) MUST_USE;

@@ -50,7 +50,9 @@ static const char slot_columns[] =
     "SELECT s.slot_name IS NOT NULL, coalesce(s.active, false), coalesce(s.active_pid, 0),"
     " coalesce(s.wal_status, ''), s.safe_wal_size, coalesce(s.confirmed_flush_lsn - '0/0', 0),"
     " coalesce(s.restart_lsn - '0/0', 0), n.lsn - '0/0', coalesce(s.plugin, ''),"
-    " coalesce(s.database, ''), s.database = current_database() "
+    " coalesce(s.database, ''), s.database = current_database(),"
+    " (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user),"
+    " current_user "
     "FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
     " ELSE pg_current_wal_insert_lsn() END AS lsn) n"
     " LEFT JOIN pg_replication_slots s ON s.slot_name = ";
@@ -74,6 +76,8 @@ static enum err_code read_slot(struct changes_link *l, const char *slot, struct 
     (void)str_copy(ret->s.wal_status, sizeof ret->s.wal_status, str_of(PQgetvalue(r, 0, 3)));
     (void)str_copy(ret->plugin, sizeof ret->plugin, str_of(PQgetvalue(r, 0, 8)));
     (void)str_copy(ret->database, sizeof ret->database, str_of(PQgetvalue(r, 0, 9)));
+    ret->s.may_replicate = truth(r, 0, 11);
+    (void)str_copy(ret->s.role, sizeof ret->s.role, str_of(PQgetvalue(r, 0, 12)));
     bool limit = !PQgetisnull(r, 0, 4);
     ret->s.safe_bytes = limit ? strtoll(PQgetvalue(r, 0, 4), NULL, 10) : -1;
     /* Below zero the slot is past its limit and lives until the next checkpoint; -1 is "no limit". */

@@ -64,7 +64,7 @@ static void tell_grants(const struct server *v, struct buf *to)
     add_name(to, v->role);
     buf_add_cstr(to, "; -- makes and owns schema ticklake and its publication\nALTER ROLE ");
     add_name(to, v->role);
-    buf_add_cstr(to, " REPLICATION; -- only for the process that feeds the bus\n");
+    buf_add_cstr(to, " REPLICATION; -- with a bus: who makes the slot, and who reads it\n");
     if (!str_is(str_of(v->wal_level), "logical"))
         buf_add_cstr(to, "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server\n");
 }
