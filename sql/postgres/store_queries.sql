@@ -206,9 +206,14 @@ SELECT sequence, venue, symbol, venue_symbol, base, quote, settle, status, contr
 FROM ticklake.instrument_rows WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence
 
 -- name: read_claims
-SELECT writer, number, first_sequence, last_sequence, trades, quotes, gaps, deads, candles, received,
-    finish, sum, content
-FROM ticklake.batches WHERE first_sequence > $1 AND whole ORDER BY first_sequence LIMIT $2
+SELECT b.writer, b.number, b.first_sequence, b.last_sequence, trades, quotes, gaps, deads, candles, received,
+    finish, sum, content, coalesce(p.last_sequence, 0),
+    CASE WHEN (SELECT removed_sequence FROM ticklake.meta) > coalesce(p.last_sequence, 0) THEN 0
+        ELSE b.number - coalesce(p.number, 0) - 1 END
+FROM ticklake.batches AS b
+LEFT JOIN LATERAL (SELECT number, last_sequence FROM ticklake.batches AS o
+    WHERE o.writer = b.writer AND o.number < b.number ORDER BY o.number DESC LIMIT 1) AS p ON true
+WHERE b.first_sequence > $1 AND whole ORDER BY b.first_sequence LIMIT $2
 -- name: read_claim_proofs
 SELECT proofs FROM ticklake.batches WHERE writer = $1 AND number = $2
 -- name: read_batch_proofs

@@ -145,6 +145,9 @@ struct store_batch_claim {
     const char *writer; /* PostgreSQL; lives until `each` returns */
     int64_t number;     /* of the writer's batches, from 1 without holes; SQLite: as batch */
     bool finish;        /* PostgreSQL */
+    /* PostgreSQL, of the same writer's batch before it: where its sequences end, and how many numbers in between are neither
+     * there nor removed by retention (below the newest batch that retention removed, all holes count as its). */
+    int64_t previous_last, missing_before;
 };
 /* A hash over everything that the store keeps of an event, for every kind. The proof leaves out receipt, origin, id
  * ranges, gaps, dead letters and candles; this finds an altered digit there too. Needs the event's sequence. */

@@ -27,6 +27,8 @@ static enum err_code tell_claim(struct store_pg_tail *t, const PGresult *r, int 
         .quotes = store_pg_get(r, i, 5, 0),
         .received_ns = store_pg_get(r, i, 9, TIME_ABSENT),
         .finish = store_pg_get(r, i, 10, 0) != 0,
+        .previous_last = store_pg_get(r, i, 13, 0),
+        .missing_before = store_pg_get(r, i, 14, 0),
         .writer = writer,
     };
     for (int k = 4; k <= 8; k++) c.events += store_pg_get(r, i, k, 0);
