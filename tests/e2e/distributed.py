@@ -58,7 +58,7 @@ class Deployment:
     """Names of its own, so that deployments on one stack do not meet."""
 
     def __init__(self, folder, environment, partitions=3, registry=None, **sections):
-        self.folder = pathlib.Path(folder)
+        self.folder, self.partitions = pathlib.Path(folder), partitions
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = 't' + uuid.uuid4().hex[:10]
         self.base = environment
@@ -194,7 +194,7 @@ class Flow(Deployment):
                  simulate=(), quotes=1, worker_env=None, bus_env=None, **sections):
         sections.setdefault('source', {'gap_grace_ms': 500, 'reconnect_min_ms': 50})
         super().__init__(folder, environment, **sections)
-        self.worker_env, self.workers, self.simulator = worker_env, [], None
+        self.worker_env, self.workers, self.simulator = worker_env(self) if callable(worker_env) else worker_env, [], None
         try:
             self.simulator = Simulator(self.folder / 'sim', '--rate', rate, '--symbols', symbols, '--quotes', quotes,
                                        '--venues', ','.join(venues), *simulate)
@@ -225,6 +225,21 @@ class Flow(Deployment):
         """Waits until so many more trades are in the lake; what was sent meanwhile is on its way."""
         since = self.committed() if since is None else since
         wait_for(lambda: self.all_alive() and self.committed() >= since + trades, seconds, 'trades reach the lake' + self.tails())
+
+    def flowing_upto(self, stage, words, seconds=60):
+        """Waits until a worker logs that."""
+        before = sum(w.words().count(f'stage={stage} msg="{words}"') for w in self.workers)
+        wait_for(lambda: self.all_alive() and sum(w.words().count(f'stage={stage} msg="{words}"') for w in self.workers) > before,
+                 seconds, f'a worker says {words}{self.tails()}')
+
+    def shared(self, seconds=60):
+        """Waits until every worker that runs has partitions, and none has more than its share."""
+        def owned(w):
+            words = w.words()
+            return words.count('partition gained') - words.count('partition given up') - words.count('partition lost')
+        running = [w for w in self.workers if w.alive()]
+        wait_for(lambda: self.all_alive() and all(owned(w) > 0 for w in running) and sum(owned(w) for w in running) == self.partitions,
+                 seconds, 'the partitions are shared')
 
     def all_alive(self):
         for p in self.processes:

@@ -1,6 +1,9 @@
 """What breaks a deployment on purpose, and looks closely at what is left."""
+import contextlib
 import pathlib
+import socket
 import struct
+import threading
 
 from test_live import wait_for
 
@@ -59,3 +62,78 @@ class Replicas:
                 expected += count
                 records += 0 if control else count
         return records
+
+
+class Cut:
+    """A TCP proxy in front of a server. `swallow(data)`: what the client sends there is passed on, and once the server has acted on it
+    and answers, the connection is cut instead. `down`: nobody gets through, and who was through is cut."""
+
+    def __init__(self, target):
+        host, port = target.rsplit(':', 1)
+        self.target, self.swallow, self.swallowed, self.open = (host, int(port)), None, [], set()
+        self.is_down, self.lock = False, threading.Lock()
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.address = f'127.0.0.1:{self.listener.getsockname()[1]}'
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with contextlib.suppress(OSError), client, socket.create_connection(self.target) as server:
+            with self.lock:
+                if self.is_down:
+                    return
+                self.open |= {client, server}
+            state = {'swallow': None}
+            threading.Thread(target=self.up, args=(client, server, state), daemon=True).start()
+            while data := server.recv(65536):
+                if state['swallow']:
+                    self.swallowed.append(state['swallow'])
+                    break
+                client.sendall(data)
+            self.cut(client, server)
+
+    def up(self, client, server, state):
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                if self.swallow and self.swallow(data):
+                    state['swallow'] = data[:120]
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+
+    def cut(self, *sockets):
+        with self.lock:
+            self.open -= set(sockets)
+        for s in sockets:
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def down(self):
+        with self.lock:
+            self.is_down, sockets = True, list(self.open)
+        self.cut(*sockets)
+        yield
+        with self.lock:
+            self.is_down = False
+
+    def swallow_next(self, count, wanted, seconds=60):
+        """The answers to the next so many requests that wanted(data) says never come; waits until that has happened."""
+        before, left = len(self.swallowed), [count]
+
+        def swallow(data):
+            if left[0] > 0 and wanted(data):
+                left[0] -= 1
+                return True
+        self.swallow = swallow
+        wait_for(lambda: len(self.swallowed) >= before + count, seconds, f'{count} answers are cut off')
+        self.swallow = None
+
+    def stop(self):
+        self.listener.close()
