@@ -50,6 +50,10 @@ YYJSON := $(CACHE)/yyjson-4.0.6
 PKG_FLAGS += -isystem $(YYJSON)
 MISSING += $(if $(wildcard $(YYJSON)/yyjson.c),,yyjson)
 endif
+# ---- What the console draws with: in the cache, embedded in the binary; names and versions as scripts/setup has them ----
+
+CHARTS := $(CACHE)/charts-uplot-1.6.32-lightweight-charts-5.2.1
+MISSING += $(if $(wildcard $(CHARTS)/done),,charts)
 MISSING := $(strip $(MISSING))
 
 # ---- Flags ----
@@ -73,6 +77,9 @@ LDLIBS      := $(PKG_LIBS) -lm
 ONLY    ?= *
 SOURCES := $(sort $(filter-out src/main.c,$(foreach d,$(ONLY),$(wildcard src/$d/*.c src/$d/*/*.c))))
 HEADERS := $(sort $(wildcard src/*/*.h src/*/*/*.h))
+CONSOLE := $(sort $(wildcard console/*.html console/*.css console/*.json console/*.svg console/js/*.js console/js/*/*.js))
+CONSOLE_SERVED := $(filter-out console/openapi.json,$(CONSOLE)) console/openapi.json=/api/v1/openapi.json \
+    $(foreach f,uPlot.js uPlot.css lightweight-charts.js licences.txt,$(CHARTS)/$f=/lib/$f)
 SQL     := $(sort $(wildcard sql/*.sql sql/*/*.sql sql/*/*/*.sql))
 TEST    ?= *
 UNIT    := $(sort $(wildcard tests/unit/$(TEST)_test.c $(if $(filter *,$(TEST)),,tests/unit/$(TEST)*_test.c)))
@@ -84,7 +91,7 @@ OURS    := $(sort $(SOURCES) $(wildcard src/main.c) $(HEADERS) $(wildcard tests/
 
 object   = $(patsubst %.c,$B/obj/%.o,$1)
 program  = $(patsubst %.c,$B/%,$1)
-OBJECTS := $(call object,$(SOURCES)) $B/obj/gen/sql_embed.o $(if $(YYJSON),$B/obj/yyjson.o)
+OBJECTS := $(call object,$(SOURCES)) $B/obj/gen/sql_embed.o $(if $(filter * serve command,$(ONLY)),$B/obj/gen/console_embed.o) $(if $(YYJSON),$B/obj/yyjson.o)
 LIBRARY := $B/libticklake.a
 UNIT_PROGRAMS  := $(call program,$(UNIT))
 SLOW_PROGRAMS  := $(call program,$(SLOW))
@@ -109,11 +116,14 @@ $(LIBRARY): $(OBJECTS) $B/objects.txt
 	@echo "pack  $@"
 	@rm -f $@ && ar rcs $@ $(OBJECTS)
 
-$B/obj/%.o: %.c $B/flags.txt | need-libraries $O/gen/sql.h $O/gen/version.h
+$B/obj/%.o: %.c $B/flags.txt | need-libraries $O/gen/sql.h $O/gen/console.h $O/gen/version.h
 	@echo "cc    $<"
 	@mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),-Itests/unit) -MMD -MP -c -o $@ $<
 
 $B/obj/gen/sql_embed.o: $O/gen/sql_embed.c $O/gen/sql.h $B/flags.txt
+	@mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$B/obj/gen/console_embed.o: $O/gen/console_embed.c $O/gen/console.h $B/flags.txt
 	@mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $B/obj/yyjson.o: $(YYJSON)/yyjson.c $B/flags.txt | need-libraries
@@ -124,6 +134,11 @@ $O/gen/sql_embed.c: $(SQL) scripts/embed-sql $O/sql.txt
 	@mkdir -p $(@D) && scripts/embed-sql c $(SQL) >$@
 $O/gen/sql.h: $(SQL) scripts/embed-sql $O/sql.txt
 	@mkdir -p $(@D) && scripts/embed-sql header $(SQL) >$@
+
+$O/gen/console_embed.c: $(CONSOLE) scripts/embed-files $O/console.txt | need-libraries
+	@mkdir -p $(@D) && scripts/embed-files c $(CONSOLE_SERVED) >$@
+$O/gen/console.h: scripts/embed-files
+	@mkdir -p $(@D) && scripts/embed-files header >$@
 
 # Written anew only when the content changes, so that a new commit rebuilds only what shows the version.
 define write_if_changed
@@ -138,6 +153,9 @@ $B/objects.txt: FORCE
 	$(call write_if_changed,'$(OBJECTS)')
 $O/sql.txt: FORCE
 	$(call write_if_changed,'$(SQL)')
+
+$O/console.txt: FORCE
+	$(call write_if_changed,'$(CONSOLE_SERVED)')
 
 need-libraries:
 	@test -z "$(MISSING)" || { echo "missing: $(MISSING); run make setup" >&2; exit 1; }
@@ -177,7 +195,7 @@ format: ## lay out all C files
 
 # Every header compiles alone, and twice.
 check-headers: $(patsubst src/%.h,$B/headers/%.ok,$(HEADERS))
-$B/headers/%.ok: src/%.h $B/flags.txt | need-libraries $O/gen/sql.h $O/gen/version.h
+$B/headers/%.ok: src/%.h $B/flags.txt | need-libraries $O/gen/sql.h $O/gen/console.h $O/gen/version.h
 	@mkdir -p $(@D)
 	@printf '#include "$*.h"\n#include "$*.h"\n' | \
 	    $(CC) $(ALL_CFLAGS) -MMD -MP -MF $(@:.ok=.d) -MT $@ -fsyntax-only -x c - || \

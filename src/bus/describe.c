@@ -52,6 +52,7 @@ static void add_partition(struct bus_cluster *c, enum bus_topic topic,
         .group_offset = -1,
     };
     for (int i = 0; i < from->isr_cnt && i < most; i++) p->in_sync_ids[i] = from->isrs[i];
+    for (int i = 0; i < from->replica_cnt && i < most; i++) p->replica_ids[i] = from->replicas[i];
     if (p->in_sync < p->replicas) c->under_replicated++;
     /* Metadata may be a moment old: a leader that is no longer among the brokers leads nothing. */
     if (!broker_is_up(c, p->leader)) {

@@ -85,7 +85,9 @@ static enum err_code open_serve(struct living *l, struct err *e)
         .status = run_tell_status,
         .ctx = l,
     };
+    run_view_options(l, &o);
     TRY(serve_start(&o, &l->serve, e));
+    TRY(run_view_start(l, e));
     LOG(INFO, "serve", "listening", LOG_STR("bind", c->serve.bind),
         LOG_I64("port", serve_port(l->serve)));
     return ERR_OK;
@@ -213,6 +215,7 @@ static int run(struct invocation *inv)
         run_tell_status(&l, &out);
         print_out(&out);
     }
+    run_view_stop(&l);
     serve_stop(l.serve);
     int exit_code = code == ERR_OK ? 0 : command_fail(inv, &e);
     source_live_close(l.source);

@@ -12,6 +12,7 @@ void run_tell_metrics(void *ctx, struct buf *out)
     if (l->run) run_metrics(l->run, l->source ? &s : NULL, out);
     if (l->publish) publish_metrics(l->publish, out);
     if (l->worker) worker_metrics(l->worker, out);
+    run_view_metrics(l, out);
 }
 
 bool run_tell_live(void *ctx, struct buf *why)

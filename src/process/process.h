@@ -122,6 +122,19 @@ enum err_code process_candles_of_minute(const struct series_table *names, uint32
 enum err_code process_rollup(enum timeframe tf, int64_t open_ns, const struct candle *minutes,
                              size_t count, struct candle *ret) MUST_USE;
 
+/* What the persisted state of a tape tells, for lists of markets. name: as sink->state gave it; ERR_NOT_FOUND: it is the name of
+ * another kind of state. Texts point into it. */
+struct process_market {
+    struct str venue, symbol;
+    int stream;           /* enum stream, or -1 */
+    int64_t watermark_ns; /* candles that end up to there are made; TIME_ABSENT: none yet */
+    int64_t newest_ns;    /* time of the newest trade; TIME_ABSENT: written by an older program */
+    struct dec price;     /* of that trade */
+    int64_t day_trades;   /* trades so far of the day (UTC) that newest_ns is in */
+};
+enum err_code process_market_read(struct str name, struct str bytes, struct process_market *ret,
+                                  struct err *e) MUST_USE;
+
 struct process_stats {
     int64_t trades; /* made part of a candle, or late */
     int64_t late, candles, tapes, open_windows, mark;

@@ -47,6 +47,10 @@ struct tape {
     bool changed, rollups_changed, gaps_changed; /* since the last flush */
     int64_t watermark_ns;                        /* whole seconds, or TIME_NEVER */
     int64_t received_ns;                         /* of the newest trade: quiet since then */
+    int64_t
+        newest_ns; /* for lists of markets: time and price of the newest trade, or TIME_NEVER, */
+    struct dec newest_price;
+    int64_t day_trades;     /* and how many trades its day has */
     struct window *seconds; /* open, sorted by open_ns: [first, first + count) */
     uint32_t first, count, cap;
     struct window minute; /* of closed seconds; empty when its trade_count is 0 */

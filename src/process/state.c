@@ -1,9 +1,10 @@
 /* The state of a tape as text, one line under each of three names, so that only what changed is written:
- *   tape/VENUE/SYMBOL     1 STREAM WATERMARK PRESENT TAINTED EARLY*5       each second with trades
+ *   tape/VENUE/SYMBOL     1 STREAM WATERMARK PRESENT TAINTED EARLY*5 NEWEST PRICE DAY_TRADES   each second with trades
  *   rollup/VENUE/SYMBOL   1 (TIMEFRAME OPEN MINUTES FIRST LAST values COUNT FIRST_ID LAST_ID)*   each minute
  *   gaps/VENUE/SYMBOL     1 FORGOTTEN_FROM FORGOTTEN_TO (GAP_ID STREAM FROM TO)*
  * Times in ns, masks with a bit per roll-up, values in the lake's decimals ("-": absent), ids as "n123" or "t5:ab cd".
- * They may come back in any order. */
+ * They may come back in any order. A tape's last three (time and price of its newest trade, trades of that day) may be missing:
+ * older programs did not write them. */
 #include "process/process_internal.h"
 
 #include <stdio.h>
@@ -22,6 +23,10 @@ static void put_tape(const struct tape *tape, struct buf *b)
     buf_addf(b, "%d %d %lld %u %u", VERSION, tape->stream, (long long)tape->watermark_ns, present,
              tainted);
     for (int i = 0; i < ROLLUPS; i++) buf_addf(b, " %lld", (long long)tape->early_ns[i]);
+    if (tape->newest_ns == TIME_NEVER) return;
+    char price[DEC_TEXT_MAX];
+    dec_format(tape->newest_price, price);
+    buf_addf(b, " %lld %s %lld", (long long)tape->newest_ns, price, (long long)tape->day_trades);
 }
 
 static void put_value(struct buf *b, i128 value, bool has)
@@ -154,6 +159,14 @@ static bool get_id(struct reader *r, int64_t *ret_id, char text[WINDOW_ID_TEXT])
     return false;
 }
 
+static void get_newest(struct reader *r, int64_t *ret_ns, struct dec *ret_price,
+                       int64_t *ret_day_trades)
+{
+    *ret_ns = get_time(r);
+    if (dec_parse(str_cut(&r->rest, ' '), ret_price) != ERR_OK) r->bad = true;
+    *ret_day_trades = get_int(r, 1, INT64_MAX);
+}
+
 static void get_tape(struct tape *tape, struct reader *r)
 {
     tape->stream = (int8_t)get_int(r, NO_STREAM, STREAM_AGG_TRADE);
@@ -161,6 +174,7 @@ static void get_tape(struct tape *tape, struct reader *r)
     int64_t present = get_int(r, 0, (1 << ROLLUPS) - 1),
             tainted = get_int(r, 0, (1 << ROLLUPS) - 1);
     for (int i = 0; i < ROLLUPS; i++) tape->early_ns[i] = get_time(r);
+    if (r->rest.n) get_newest(r, &tape->newest_ns, &tape->newest_price, &tape->day_trades);
     bool whole = tape->watermark_ns % NS_PER_S == 0 || tape->watermark_ns == TIME_NEVER;
     if (r->bad || !whole || (present && tape->watermark_ns == TIME_NEVER)) {
         r->bad = true;
@@ -254,4 +268,28 @@ enum err_code state_restore(struct process *p, struct str name, struct str bytes
     else
         r.bad = true;
     return r.bad || r.rest.n ? unreadable(name, e) : ERR_OK;
+}
+
+/* --- without a process --- */
+
+enum err_code process_market_read(struct str name, struct str bytes, struct process_market *ret,
+                                  struct err *e)
+{
+    struct str tape_name = name;
+    struct str kind = str_cut(&tape_name, '/');
+    struct reader r = {bytes, false};
+    *ret = (struct process_market){.newest_ns = TIME_ABSENT};
+    if (!str_is(kind, "tape")) return ERR_NOT_FOUND;
+    ret->symbol = tape_name;
+    ret->venue = str_cut(&ret->symbol, '/');
+    int64_t version = get_int(&r, 1, INT64_MAX);
+    ret->stream = (int)get_int(&r, NO_STREAM, STREAM_AGG_TRADE);
+    ret->watermark_ns = get_time(&r);
+    for (int i = 0; i < 2; i++) get_int(&r, 0, (1 << ROLLUPS) - 1);
+    for (int i = 0; i < ROLLUPS; i++) get_time(&r);
+    if (version == VERSION && !r.bad && r.rest.n)
+        get_newest(&r, &ret->newest_ns, &ret->price, &ret->day_trades);
+    if (ret->watermark_ns == TIME_NEVER) ret->watermark_ns = TIME_ABSENT;
+    bool good = !r.bad && r.rest.n == 0 && version == VERSION && ret->venue.n && ret->symbol.n;
+    return good ? ERR_OK : unreadable(name, e);
 }

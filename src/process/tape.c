@@ -9,7 +9,8 @@ void tape_init(struct tape *t, struct str name)
                        .series = SERIES_NONE,
                        .stream = NO_STREAM,
                        .watermark_ns = TIME_NEVER,
-                       .received_ns = TIME_NEVER};
+                       .received_ns = TIME_NEVER,
+                       .newest_ns = TIME_NEVER};
     for (int i = 0; i < ROLLUPS; i++) t->early_ns[i] = TIME_NEVER;
     window_init(&t->minute, 0, 0, 0);
     gaps_init(&t->gaps);
@@ -265,10 +266,24 @@ static void take_late(struct process *p, struct tape *tape, const struct trade *
     tell_late(p, tape, time_floor(time_ns, NS_PER_S), timeframes, sink);
 }
 
+static void note_newest(struct tape *tape, const struct trade *t, int64_t time_ns)
+{
+    int64_t newest_day_ns = time_floor(tape->newest_ns, NS_PER_DAY);
+    if (time_ns >= tape->newest_ns) {
+        if (time_ns - newest_day_ns >= NS_PER_DAY) tape->day_trades = 0;
+        tape->newest_ns = time_ns;
+        tape->newest_price = t->price;
+        tape->day_trades++;
+    } else if (time_ns >= newest_day_ns) {
+        tape->day_trades++;
+    }
+}
+
 void tape_take(struct process *p, struct tape *tape, const struct trade *t, int64_t time_ns,
                const struct process_sink *sink)
 {
     note_scales(tape, t);
+    note_newest(tape, t, time_ns);
     if (time_ns >= tape->watermark_ns) {
         window_add(open_second(p, tape, time_ns), t, time_ns);
         if (tape->count > p->seconds_max)

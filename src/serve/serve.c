@@ -56,31 +56,6 @@ static bool names_us(const struct serve *s, struct lws *wsi)
 
 /* ---- Answers ---- */
 
-static int send_answer(struct lws *wsi, struct serve_client *c, int status, const char *type)
-{
-    unsigned char headers[LWS_PRE + 1024];
-    unsigned char *start = headers + LWS_PRE, *at = start, *end = headers + sizeof headers;
-    c->answer_at = 0;
-    if (lws_add_http_common_headers(wsi, (unsigned)status, type, c->answer.len, &at, end) ||
-        lws_add_http_header_by_name(wsi, (const unsigned char *)"cache-control:",
-                                    (const unsigned char *)"no-store", 8, &at, end) ||
-        (status == 401 &&
-         lws_add_http_header_by_name(wsi, (const unsigned char *)"www-authenticate:",
-                                     (const unsigned char *)"Bearer", 6, &at, end)) ||
-        lws_finalize_write_http_header(wsi, start, &at, end))
-        return -1;
-    c->headers_sent = true;
-    lws_callback_on_writable(wsi);
-    return 0;
-}
-
-static int say(struct lws *wsi, struct serve_client *c, int status, const char *text)
-{
-    buf_reset(&c->answer);
-    buf_add_cstr(&c->answer, text);
-    return send_answer(wsi, c, status, "text/plain; charset=utf-8");
-}
-
 static int health(struct lws *wsi, struct serve_client *c,
                   bool (*check)(void *ctx, struct buf *why), void *ctx)
 {
@@ -88,17 +63,17 @@ static int health(struct lws *wsi, struct serve_client *c,
     bool good = !check || check(ctx, &c->answer);
     if (c->answer.len == 0) buf_add_cstr(&c->answer, good ? "ok" : "not ready");
     buf_add_byte(&c->answer, '\n');
-    return send_answer(wsi, c, good ? 200 : 503, "text/plain; charset=utf-8");
+    return serve_send(wsi, c, good ? 200 : 503, "text/plain; charset=utf-8");
 }
 
 static int filled(struct lws *wsi, struct serve_client *c, void (*fill)(void *ctx, struct buf *out),
                   void *ctx, const char *type)
 {
-    if (!fill) return say(wsi, c, 404, "not served\n");
+    if (!fill) return serve_say(wsi, c, 404, "not served\n");
     buf_reset(&c->answer);
     fill(ctx, &c->answer);
-    if (c->answer.failed) return say(wsi, c, 500, "the answer is too long\n");
-    return send_answer(wsi, c, 200, type);
+    if (c->answer.failed) return serve_say(wsi, c, 500, "the answer is too long\n");
+    return serve_send(wsi, c, 200, type);
 }
 
 static int start_live(struct lws *wsi, struct serve_client *c)
@@ -107,7 +82,7 @@ static int start_live(struct lws *wsi, struct serve_client *c)
     unsigned char *start = headers + LWS_PRE, *at = start, *end = headers + sizeof headers;
     struct serve *s = c->serve;
     if (atomic_load(&s->listeners) >= SERVE_LISTENERS_MAX)
-        return say(wsi, c, 503, "too many listeners\n");
+        return serve_say(wsi, c, 503, "too many listeners\n");
     if (lws_add_http_common_headers(wsi, 200, "text/event-stream", LWS_ILLEGAL_HTTP_CONTENT_LEN,
                                     &at, end) ||
         lws_add_http_header_by_name(wsi, (const unsigned char *)"cache-control:",
@@ -131,19 +106,25 @@ static int on_request(struct lws *wsi, struct serve_client *c, struct str path)
     const struct serve *s = c->serve;
     const struct serve_options *o = &s->options;
     if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0)
-        return say(wsi, c, 405, "only GET is answered\n");
-    if (!names_us(s, wsi)) return say(wsi, c, 403, "this host name is not served\n");
+        return serve_say(wsi, c, 405, "only GET is answered\n");
+    if (!names_us(s, wsi)) return serve_say(wsi, c, 403, "this host name is not served\n");
     if (str_is(path, "/livez")) return health(wsi, c, o->live, o->ctx);
     if (str_is(path, "/readyz")) return health(wsi, c, o->ready, o->ctx);
-    if (!has_token(s, wsi)) return say(wsi, c, 401, "a token is needed\n");
+    int sent = serve_send_file(wsi, c, path);
+    if (sent != -2) return sent;
+    if (!has_token(s, wsi)) return serve_say(wsi, c, 401, "a token is needed\n");
     if (str_is(path, "/metrics"))
         return filled(wsi, c, o->metrics, o->ctx, "text/plain; version=0.0.4; charset=utf-8");
     if (str_is(path, "/api/v1/status"))
         return filled(wsi, c, o->status, o->ctx, "application/json");
     if (str_is(path, "/live")) return start_live(wsi, c);
+    static const char api[] = "/api/v1/";
+    if (o->api && str_starts(path, api))
+        return serve_ask_api(wsi, c,
+                             (struct str){path.p + sizeof api - 1, path.n - sizeof api + 1});
     if (str_is(path, "/"))
-        return say(wsi, c, 200, "ticklake: /metrics /livez /readyz /api/v1/status /live\n");
-    return say(wsi, c, 404, "no such page\n");
+        return serve_say(wsi, c, 200, "ticklake: /metrics /livez /readyz /api/v1/status /live\n");
+    return serve_say(wsi, c, 404, "no such page\n");
 }
 
 /* ---- Writing ---- */
@@ -193,6 +174,7 @@ static struct serve_client *new_client(struct serve *s, struct lws *wsi)
     c->wsi = wsi;
     buf_init(&c->answer, SERVE_ANSWER_MAX);
     buf_init(&c->events, SERVE_QUEUE_MAX + 256);
+    buf_init(&c->later, SERVE_ANSWER_MAX);
     pthread_mutex_lock(&s->lock);
     c->next = s->clients;
     s->clients = c;
@@ -212,6 +194,7 @@ static void free_client(struct serve *s, struct serve_client *c)
     if (c->live) atomic_fetch_sub(&s->listeners, 1);
     buf_free(&c->answer);
     buf_free(&c->events);
+    buf_free(&c->later);
     free(c);
 }
 
@@ -236,7 +219,8 @@ static int serve_callback(struct lws *wsi, enum lws_callback_reasons reason, voi
         if (!slot || !*slot || !(*slot)->headers_sent) return 0;
         return (*slot)->live ? write_events(wsi, *slot) : write_answer(wsi, *slot);
     case LWS_CALLBACK_TIMER:
-        if (!slot || !*slot || !(*slot)->live) return 0;
+        if (!slot || !*slot) return 0;
+        if (!(*slot)->live) return serve_give_up(wsi, *slot);
         pthread_mutex_lock(&s->lock);
         if ((*slot)->events.len == 0) buf_add_cstr(&(*slot)->events, ": alive\n\n");
         pthread_mutex_unlock(&s->lock);
@@ -250,7 +234,10 @@ static int serve_callback(struct lws *wsi, enum lws_callback_reasons reason, voi
         free_client(s, *slot);
         *slot = NULL;
         return 0;
-    case LWS_CALLBACK_EVENT_WAIT_CANCELLED: wake_listeners(s); return 0;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+        wake_listeners(s);
+        serve_send_later(s);
+        return 0;
     default: return lws_callback_http_dummy(wsi, reason, user, in, len);
     }
 }
@@ -342,8 +329,7 @@ static enum err_code listen_on(struct serve *s, struct err *e)
         .port = s->port,
         .iface = s->address,
         .protocols = protocols,
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
-                   LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
         .vhost_name = "serve",
         .server_string = "ticklake",
         .keepalive_timeout = 30,

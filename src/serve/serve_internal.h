@@ -13,6 +13,8 @@ enum {
     SERVE_QUEUE_MAX = 256 << 10, /* bytes that wait for one listener of /live */
     SERVE_LISTENERS_MAX = 64,
     SERVE_PIECE = 16 << 10,
+    SERVE_QUERY_MAX = 1000,
+    SERVE_LATER_S = 30, /* an answer that is not there by then is 504 */
 };
 
 struct serve_client { /* one connection */
@@ -24,6 +26,9 @@ struct serve_client { /* one connection */
     bool headers_sent, live;
     struct buf events; /* under serve.lock, as is `dropped` */
     uint64_t dropped;
+    uint64_t waits_for; /* an answer that comes later, and that answer; under serve.lock */
+    int later_status;
+    struct buf later;
 };
 
 struct serve {
@@ -38,6 +43,20 @@ struct serve {
     atomic_int listeners;
     pthread_mutex_t lock; /* over the list of clients and their queues */
     struct serve_client *clients;
+    uint64_t last_id;
 };
+
+/* ---- serve_answer.c */
+
+/* Sends what is in c->answer. */
+int serve_send(struct lws *wsi, struct serve_client *c, int status, const char *type);
+int serve_say(struct lws *wsi, struct serve_client *c, int status, const char *text);
+/* A static file of that path; -2: there is none. */
+int serve_send_file(struct lws *wsi, struct serve_client *c, struct str path);
+int serve_ask_api(struct lws *wsi, struct serve_client *c, struct str name);
+/* In the service thread: answers that came meanwhile are sent. */
+void serve_send_later(struct serve *s);
+/* The time of an answer is over. */
+int serve_give_up(struct lws *wsi, struct serve_client *c);
 
 #endif
