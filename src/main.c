@@ -8,10 +8,13 @@
 extern char **environ;
 
 static const struct command *const commands[] = {
-    &command_run,     &command_replay,  &command_simulate,  &command_verify,   &command_status,
-    &command_candles, &command_gaps,    &command_positions, &command_files,    &command_tap,
-    &command_connect, &command_venues,  &command_symbols,   &command_validate, &command_compact,
-    &command_schemas, &command_version,
+    &command_run,     &command_replay,           &command_simulate,
+    &command_verify,  &command_status,           &command_candles,
+    &command_gaps,    &command_positions,        &command_files,
+    &command_tap,     &command_connect,          &command_venues,
+    &command_symbols, &command_validate,         &command_compact,
+    &command_schemas, &command_expire_snapshots, &command_remove_orphans,
+    &command_version,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -22,7 +25,7 @@ static void usage(FILE *to)
             "Every trade and quote of the large crypto venues into a lakehouse: complete, exact,\n"
             "about a second old, and provably so.\n\n");
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->brief);
+        fprintf(to, "  %-16s %s\n", commands[i]->name, commands[i]->brief);
     fprintf(to, "\n`ticklake COMMAND --help` has options and an example. Begin with:\n"
                 "  ticklake replay --data ./data RECORDING     a recording into a lake\n"
                 "  ticklake run --config ticklake.yaml         live venues into a lake\n"

@@ -80,7 +80,7 @@ void print_out(struct buf *out); /* to standard output; frees */
 
 extern const struct command command_candles, command_run, command_replay, command_simulate,
     command_gaps, command_status, command_positions, command_venues, command_symbols, command_files,
-    command_verify, command_validate, command_compact, command_connect, command_tap,
-    command_schemas, command_version;
+    command_verify, command_validate, command_compact, command_expire_snapshots,
+    command_remove_orphans, command_connect, command_tap, command_schemas, command_version;
 
 #endif

@@ -1,7 +1,6 @@
 /* compact: small files joined, position deletes applied, by hand. A running program does it itself. */
 #include "command/local.h"
 #include "io/clock.h"
-#include "io/file.h"
 
 #include <stdio.h>
 
@@ -34,23 +33,13 @@ static enum err_code rounds(struct invocation *inv, struct lake *lake, int64_t *
 static int compact(struct invocation *inv)
 {
     struct err e = {0};
-    struct distributed parts;
-    struct lake_options o;
-    struct series_table *series = series_new();
-    struct lake *lake = NULL;
-    int lock = -1;
+    struct local l;
     int64_t files = 0;
-    enum err_code code = distributed_open(&parts, inv->config, &e);
-    if (code == ERR_OK) code = distributed_lake(&parts, series, false, &o, &e);
-    /* A catalog in PostgreSQL has a lock of its own for this, and workers go on meanwhile. */
-    if (code == ERR_OK && !o.catalog_url) code = file_lock(inv->config->data, "compact", &lock, &e);
-    if (code == ERR_OK) code = lake_open(&o, &lake, &e);
-    if (code == ERR_OK) code = rounds(inv, lake, &files, &e);
+    enum err_code code = local_own_lake(inv->config, "compact", 0, &l, &e);
+    if (code != ERR_OK) return command_fail(inv, &e);
+    code = rounds(inv, l.lake, &files, &e);
     progress_clear();
-    lake_close(lake);
-    series_free(series);
-    distributed_close(&parts);
-    file_unlock(lock);
+    local_close(&l);
     if (code != ERR_OK) return command_fail(inv, &e);
     const char *would = option_given(inv, "dry-run") ? "would be " : "";
     printf(inv->json ? "{\"files\":%lld}\n" : "%lld files %sjoined\n", (long long)files, would);
@@ -59,10 +48,12 @@ static int compact(struct invocation *inv)
 
 const struct command command_compact = {
     .name = "compact",
-    .brief = "small files joined, in a folder that nobody holds",
+    .brief = "small files joined, deletes applied, by hand",
     .summary = "Joins small data files of the lake and applies position deletes. A running program "
                "does this\n"
-               "itself; this is for a folder that nobody holds.",
+               "itself. Embedded this is for a folder that nobody holds; with the catalog in "
+               "PostgreSQL workers\n"
+               "go on meanwhile.",
     .arguments = "",
     .example = "  ticklake compact --data ./data --dry-run\n  ticklake compact --data ./data",
     .options = options,

@@ -1,6 +1,7 @@
-/* status and positions: where every stage stands, read from the data folder, running or not. */
+/* status: where every stage stands, read from the data folder, running or not. */
 #include "command/local.h"
 #include "io/file.h"
+#include "view/view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,8 +78,24 @@ static enum err_code add_gap(void *ctx, const struct gap *g, struct err *e)
     return ERR_OK;
 }
 
-static enum err_code describe(struct local *l, const struct invocation *inv, bool tables,
-                              struct buf *out, struct err *e)
+/* The pages of the console, as `run` serves them under /api/v1/: a look at each part, the slow ones left out. */
+static enum err_code put_pages(const struct config *c, struct buf *out, struct err *e)
+{
+    enum { SETTLE_MS = 8000 };
+    struct view_options o = {.config = c};
+    struct view *v;
+    TRY(view_start(&o, &v, e));
+    view_settle(v, SETTLE_MS);
+    for (int page = 0; page < VIEW_PAGES; page++) {
+        buf_addf(out, ",\"%s\":", view_page_name((enum view_page)page));
+        view_page(v, (enum view_page)page, "", out);
+    }
+    view_stop(v);
+    return ERR_OK;
+}
+
+static enum err_code describe(struct local *l, const struct invocation *inv, struct buf *out,
+                              struct err *e)
 {
     char who[256];
     bool running = held_by(inv->config, who, sizeof who);
@@ -100,12 +117,13 @@ static enum err_code describe(struct local *l, const struct invocation *inv, boo
         buf_addf(out, "open gaps %lld, ids known to be missing %lld\n", (long long)gaps.open,
                  (long long)gaps.missing);
     }
-    if (tables) TRY(table_rows(l, inv, out, e));
+    TRY(table_rows(l, inv, out, e));
+    if (inv->json && TABLES) TRY(put_pages(inv->config, out, e));
     if (inv->json) buf_add_cstr(out, "}\n");
     return ERR_OK;
 }
 
-static int show(struct invocation *inv, bool tables)
+static int status(struct invocation *inv)
 {
     struct err e = {0};
     struct local local;
@@ -113,15 +131,12 @@ static int show(struct invocation *inv, bool tables)
     buf_init(&out, 16 << 20);
     enum err_code code = local_open(inv->config, true, true, &local, &e);
     if (code == ERR_OK) {
-        code = describe(&local, inv, tables, &out, &e);
+        code = describe(&local, inv, &out, &e);
         local_close(&local);
     }
     print_out(&out);
     return code == ERR_OK ? 0 : command_fail(inv, &e);
 }
-
-static int status(struct invocation *inv) { return show(inv, true); }
-static int positions(struct invocation *inv) { return show(inv, false); }
 
 const struct command command_status = {
     .name = "status",
@@ -132,15 +147,4 @@ const struct command command_status = {
     .options = no_options,
     .needs_config = true,
     .run = status,
-};
-
-const struct command command_positions = {
-    .name = "positions",
-    .brief = "the marks and the lag between them",
-    .summary = "The marks: durable in the store, committed in the lake, and the lag between them.",
-    .arguments = "",
-    .example = "  ticklake positions --data ./data --json",
-    .options = no_options,
-    .needs_config = true,
-    .run = positions,
 };

@@ -131,7 +131,7 @@ static void check_venue(struct finding *f, const struct config_venue *v)
 
 static void check_parts(struct finding *f)
 {
-    struct local l = {.series = series_new()};
+    struct local l = {.series = series_new(), .lock = -1};
     struct err e = {0};
     enum err_code code = distributed_open(&l.parts, f->inv->config, &e);
     if (code != ERR_OK)

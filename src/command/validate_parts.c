@@ -61,9 +61,9 @@ static void judge_slot(struct trying *t, struct found *found, const struct chang
     } else if (!s->exists) {
         validate_tell(t->f, found, "slot %s is not there yet; the first process makes it", slot);
     } else {
-        validate_tell(t->f, found, "slot %s is %s, %" PRId64 " bytes behind, wal_status %s", slot,
-                      s->active ? "in use by a running publisher" : "free", s->behind_bytes,
-                      s->wal_status);
+        validate_tell(
+            t->f, found, "slot %s is %s, %" PRId64 " bytes of log kept for it, wal_status %s", slot,
+            s->active ? "in use by a running publisher" : "free", s->behind_bytes, s->wal_status);
     }
 }
 

@@ -270,14 +270,33 @@ static enum err_code write_found(struct orphans *o, struct err *e)
     return ERR_OK;
 }
 
-static enum err_code find_in_table(struct lake *l, struct lake_table *t, struct err *e)
+/* Whom to tell of what nothing needs. */
+struct telling {
+    bool dry_run;
+    int64_t count;
+    void (*tell)(void *ctx, const char *line);
+    void *ctx;
+};
+
+static void tell_found(const struct orphans *o, struct telling *to)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        if (map_get(&o->known, str_of(lake_base_name(o->found[i]))) != MAP_NONE) continue;
+        to->count++;
+        if (to->tell) to->tell(to->ctx, o->found[i]);
+    }
+}
+
+static enum err_code find_in_table(struct lake *l, struct lake_table *t, struct telling *to,
+                                   struct err *e)
 {
     struct orphans o = {.l = l, .t = t};
     map_init(&o.known, NAMES_MAX);
     enum err_code code = add_current(&o.known, t, e);
     if (code == ERR_OK) code = list_table(&o, e);
     if (code == ERR_OK && o.count) code = lake_metadata_each_location(t, add_snapshot, &o, e);
-    if (code == ERR_OK && o.count) {
+    if (code == ERR_OK && to) tell_found(&o, to);
+    if (code == ERR_OK && o.count && !(to && to->dry_run)) {
         code = lake_catalog_begin(l, e);
         if (code == ERR_OK) code = write_found(&o, e);
         if (code == ERR_OK)
@@ -292,8 +311,30 @@ static enum err_code find_in_table(struct lake *l, struct lake_table *t, struct 
 
 enum err_code lake_orphans_find(struct lake *l, struct err *e)
 {
-    for (int id = 0; id < TABLE_MAX; id++) TRY(find_in_table(l, &l->tables[id], e));
+    for (int id = 0; id < TABLE_MAX; id++) TRY(find_in_table(l, &l->tables[id], NULL, e));
     l->orphans = false;
     l->orphans_looked_ns = clock_wall_ns();
     return ERR_OK;
+}
+
+enum err_code lake_orphans(struct lake *l, bool dry_run, int64_t *ret_count,
+                           void (*tell)(void *ctx, const char *line), void *ctx, struct err *e)
+{
+    struct telling to = {.dry_run = dry_run, .tell = tell, .ctx = ctx};
+    bool mine = true, moved;
+    CHECK(dry_run || !l->o.read_only);
+    *ret_count = 0;
+    if (!dry_run) TRY(lake_upkeep_begin(l, &mine, e));
+    if (!mine)
+        return ERR(e, ERR_IN_USE,
+                   "%s: another process is at the lake's upkeep right now; try again in a minute",
+                   l->catalog_path);
+    enum err_code code = ERR_OK;
+    for (int id = 0; id < TABLE_MAX && code == ERR_OK; id++) {
+        code = lake_table_refresh(l, &l->tables[id], &moved, e);
+        if (code == ERR_OK) code = find_in_table(l, &l->tables[id], &to, e);
+    }
+    if (!dry_run) lake_upkeep_end(l);
+    *ret_count = to.count;
+    return code;
 }

@@ -125,6 +125,16 @@ enum err_code lake_compact(struct lake *l, bool dry_run, int64_t now_ns, int64_t
                            struct err *e) MUST_USE;
 /* Whether lake_compact would find work: cheap, to be asked after each commit. */
 bool lake_compact_due(struct lake *l);
+/* Snapshots beyond snapshots_keep of every table, also of those that no commit comes to; branches and tags keep theirs. *ret_count:
+ * how many. ERR_IN_USE where another process is at the upkeep. Files go with lake_cleanup, after the grace. */
+enum err_code lake_expire(struct lake *l, bool dry_run, int64_t now_ns, int64_t *ret_count,
+                          void (*tell)(void *ctx, const char *line), void *ctx,
+                          struct err *e) MUST_USE;
+/* Files with names of ours that no kept snapshot of any table knows: told one by one. Where several share the lake, only those
+ * older than a day: a younger one may belong to a commit under way. Not dry_run: they are noted for lake_cleanup. */
+enum err_code lake_orphans(struct lake *l, bool dry_run, int64_t *ret_count,
+                           void (*tell)(void *ctx, const char *line), void *ctx,
+                           struct err *e) MUST_USE;
 /* Removes files that no snapshot needs and whose grace is over, and leftovers of commits that never happened. */
 enum err_code lake_cleanup(struct lake *l, int64_t now_ns, struct err *e) MUST_USE;
 
