@@ -102,23 +102,28 @@ static enum err_code describe(struct local *l, const struct invocation *inv, str
     int64_t durable = store_tail_mark(l->tail), committed = lake_position(l->lake);
     struct gap_sum gaps = {0};
     TRY(store_gaps(l->tail, add_gap, &gaps, e));
+    /* In PostgreSQL sequences order the events of one writer, and the lake has a position for each partition of the bus. */
+    bool distributed = inv->config->store.url != NULL;
     if (inv->json) {
         buf_addf(out, "{\"running\":%s,\"holder\":", running ? "true" : "false");
         buf_add_json(out, str_of(who));
-        buf_addf(
-            out,
-            ",\"durable\":%lld,\"committed\":%lld,\"lag\":%lld,\"gaps_open\":%lld,\"missing\":%lld",
-            (long long)durable, (long long)committed, (long long)(durable - committed),
-            (long long)gaps.open, (long long)gaps.missing);
+        if (!distributed)
+            buf_addf(out, ",\"durable\":%lld,\"committed\":%lld,\"lag\":%lld", (long long)durable,
+                     (long long)committed, (long long)(durable - committed));
+        buf_addf(out, ",\"gaps_open\":%lld,\"missing\":%lld", (long long)gaps.open,
+                 (long long)gaps.missing);
     } else {
-        buf_addf(out, "%s: %s\n", inv->config->data, running ? who : "not running");
-        buf_addf(out, "durable %lld  ->  committed %lld   (%lld behind)\n", (long long)durable,
-                 (long long)committed, (long long)(durable - committed));
+        if (distributed)
+            buf_add_cstr(out, "distributed: `ticklake positions` tells how far each part is\n");
+        else
+            buf_addf(out, "%s: %s\ndurable %lld  ->  committed %lld   (%lld behind)\n",
+                     inv->config->data, running ? who : "not running", (long long)durable,
+                     (long long)committed, (long long)(durable - committed));
         buf_addf(out, "open gaps %lld, ids known to be missing %lld\n", (long long)gaps.open,
                  (long long)gaps.missing);
     }
     TRY(table_rows(l, inv, out, e));
-    if (inv->json && TABLES) TRY(put_pages(inv->config, out, e));
+    if (inv->json) TRY(put_pages(inv->config, out, e));
     if (inv->json) buf_add_cstr(out, "}\n");
     return ERR_OK;
 }
@@ -128,7 +133,7 @@ static int status(struct invocation *inv)
     struct err e = {0};
     struct local local;
     struct buf out;
-    buf_init(&out, 16 << 20);
+    buf_init(&out, 128 << 20);
     enum err_code code = local_open(inv->config, true, true, &local, &e);
     if (code == ERR_OK) {
         code = describe(&local, inv, &out, &e);
