@@ -77,7 +77,7 @@ export class Chart {
         }));
         this.volume.setData(points.map(([t, x]) => x && x.base_volume !== null
             ? {time: t / 1000, value: Number(x.base_volume), color: `${x.complete ? c.dim : c.partial}66`} : {time: t / 1000}));
-        const open = data.gaps.filter((g) => g.state !== 'repaired');
+        const open = data.gaps.filter((g) => g.state !== 'repaired' && g.stream !== 'quote');
         this.gaps.setData(points.map(([t]) => inGap(open, t, t + data.unit_ms) ? {time: t / 1000, value: 1} : {time: t / 1000}));
         this.node.dataset.gaps = points.filter(([t]) => inGap(open, t, t + data.unit_ms)).length;
         this.node.dataset.candles = data.candles.length;

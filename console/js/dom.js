@@ -56,7 +56,7 @@ export class Table {
         this.rows = new Map();
         this.body = h('tbody');
         this.heads = columns.map((c) => this.makeHead(c));
-        const table = h('table', {'aria-label': label}, h('thead', {}, h('tr', {}, this.heads)), this.body);
+        const table = h('table.grid', {'aria-label': label}, h('thead', {}, h('tr', {}, this.heads)), this.body);
         this.blank = h('p.blank', {hidden: true}, empty);
         this.node = h(height ? 'div.table.tall' : 'div.table', {tabindex: height ? 0 : null}, table, this.blank);
         this.data = [];

@@ -40,7 +40,9 @@ export function duration(ms) {
 }
 
 export function ago(ms, nowMs) {
-    return ms === null || ms === undefined ? NONE : `${duration(Math.max(0, nowMs - ms))} ago`;
+    if (ms === null || ms === undefined) return NONE;
+    const age = Math.max(0, nowMs - ms);
+    return `${age < 1000 ? `${(age / 1000).toFixed(1)} s` : duration(age)} ago`;
 }
 
 export function time(ms) {

@@ -23,15 +23,17 @@ static const struct {
     int64_t period_ms, deadline_ms;
     enum err_code (*look)(struct view_probe *p, struct view_look *ret, struct err *e);
     void (*close)(struct view_probe *p);
+    int rest_share; /* it rests so many times what a look took: what is work for the database, not only a wait */
     size_t from, to; /* what it owns of struct view_numbers, whose members stand in this order */
 } kinds[VIEW_SOURCES] = {
 #define FROM(member) offsetof(struct view_numbers, member)
-    {"store", PERIOD_MS, 5000, view_look_store, view_close_store, 0, FROM(slot_exists)},
-    {"slot", PERIOD_MS * 2, 5000, view_look_slot, NULL, FROM(slot_exists), FROM(brokers_up)},
-    {"kafka", PERIOD_MS * 2, 6000, view_look_bus, view_close_bus, FROM(brokers_up), FROM(subjects)},
-    {"registry", PERIOD_MS * 15, 15000, view_look_registry, NULL, FROM(subjects),
+    {"store", PERIOD_MS, 5000, view_look_store, view_close_store, REST_SHARE, 0, FROM(slot_exists)},
+    {"slot", PERIOD_MS * 2, 5000, view_look_slot, NULL, 0, FROM(slot_exists), FROM(brokers_up)},
+    {"kafka", PERIOD_MS * 2, 6000, view_look_bus, view_close_bus, 0, FROM(brokers_up),
+     FROM(subjects)},
+    {"registry", PERIOD_MS * 15, 15000, view_look_registry, NULL, 0, FROM(subjects),
      FROM(lake_position)},
-    {"lake", PERIOD_MS, 8000, view_look_lake, view_close_lake, FROM(lake_position),
+    {"lake", PERIOD_MS, 8000, view_look_lake, view_close_lake, REST_SHARE, FROM(lake_position),
      sizeof(struct view_numbers)},
 #undef FROM
 };
@@ -124,7 +126,7 @@ static void *probe_thread(void *probe)
     int64_t rest_ns;
     do {
         look_once(p);
-        rest_ns = p->took_ns * REST_SHARE;
+        rest_ns = p->took_ns * kinds[p->source].rest_share;
         if (rest_ns < p->period_ns) rest_ns = p->period_ns;
         if (rest_ns > REST_MAX_S * NS_PER_S) rest_ns = REST_MAX_S * NS_PER_S;
     } while (!view_rest(p->view, rest_ns));

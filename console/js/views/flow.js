@@ -62,10 +62,10 @@ export function flow() {
         key: (r) => r.name,
         columns: [
             {key: 'name', head: 'Part', width: 'm', value: (r) => sourceNames[r.name] || r.name},
-            {key: 'state', head: 'State', width: 's', value: (r) => ({
+            {key: 'state', head: 'State', width: 'm', value: (r) => ({
                 text: {ok: 'good', failing: 'FAILING', waiting: 'looking', off: 'not configured'}[r.state],
                 cls: {ok: 'good', failing: 'bad'}[r.state] || 'dim'})},
-            {key: 'seen', head: 'Seen', cls: 'num', width: 's', value: (r, now) => ago(r.seen_ms, now)},
+            {key: 'seen', head: 'Seen', cls: 'num', width: 'm', value: (r, now) => ago(r.seen_ms, now)},
             {key: 'took', head: 'Took', cls: 'num', width: 's', value: (r) => r.state === 'off' ? none : `${count(r.took_ms)} ms`},
             {key: 'why', head: 'Why', value: (r, now) => r.state === 'failing' ? healthText(r, now) : ''},
         ],

@@ -20,10 +20,10 @@ export function markets({parameters}) {
         columns: [
             {key: 'venue', head: 'Venue', width: 'm', value: (m) => m.venue, sort: (m) => `${m.venue}/${m.symbol}`},
             {key: 'symbol', head: 'Symbol', width: 'l', value: (m) => ({text: m.symbol, href: symbolLink(m.venue, m.symbol)}), sort: (m) => m.symbol},
-            {key: 'age', head: 'Newest trade', cls: 'num', width: 'm', title: 'by the venue’s clock, of what is in the lake', sort: (m) => m.newest_ms === null ? null : -m.newest_ms,
+            {key: 'age', head: 'Newest trade', cls: 'num', width: 'age', title: 'by the venue’s clock, of what is in the lake', sort: (m) => m.newest_ms === null ? null : -m.newest_ms,
                 value: (m, now) => ({text: ago(m.newest_ms, now), cls: m.newest_ms !== null && now - m.newest_ms > QUIET_MS ? 'dim' : ''})},
-            {key: 'price', head: 'Last price', cls: 'num', width: 'm', value: (m) => price(m.price), sort: (m) => m.price ? Number(m.price) : null, downFirst: true},
-            {key: 'trades', head: 'Trades today', cls: 'num', width: 'm', title: 'of the day (UTC) of the newest trade',
+            {key: 'price', head: 'Last price', cls: 'num', width: 'price', value: (m) => price(m.price), sort: (m) => m.price ? Number(m.price) : null, downFirst: true},
+            {key: 'trades', head: 'Trades today', cls: 'num phone-off', width: 'm', title: 'of the day (UTC) of the newest trade',
                 value: (m) => count(m.day_trades), sort: (m) => m.day_trades ?? null, downFirst: true},
             {key: 'gaps', head: 'Open gaps', cls: 'num', width: 's', value: (m) => ({text: count(m.open_gaps), cls: m.open_gaps ? 'bad' : 'dim'}),
                 sort: (m) => m.open_gaps, downFirst: true},
@@ -43,7 +43,7 @@ export function markets({parameters}) {
         table.update(found, data.now_ms);
     }
     return {
-        node: h('div', {}, h('h1.hidden', {}, 'Markets'), section),
+        node: h('div.markets', {}, h('h1.hidden', {}, 'Markets'), section),
         async refresh(get) {
             const answer = await get('markets');
             data = {...answer, markets: answer.markets || []};

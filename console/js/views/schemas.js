@@ -27,7 +27,7 @@ function subject(s) {
     const rows = list.map((f) => h('tr', {}, h('td', {}, f.name), h('td', {}, typeText(f.type)), h('td.dim', {}, f.doc || '')));
     return h('details', {'data-subject': s.subject, open: s.differences.length > 0}, head,
         s.error ? h('p.bad', {}, s.error) : null, differences.length ? h('ul', {}, differences) : null,
-        h('div.table', {}, h('table', {'aria-label': `Fields of ${s.subject}`},
+        h('div.table', {}, h('table.grid', {'aria-label': `Fields of ${s.subject}`},
             h('thead', {}, h('tr', {}, h('th.w-l', {scope: 'col'}, 'Field'), h('th.w-l', {scope: 'col'}, 'Type'), h('th', {scope: 'col'}, ''))), h('tbody', {}, rows))));
 }
 
