@@ -4,9 +4,11 @@ import os
 import sys
 import time
 
+import figures_distributed
 import figures_live
 import figures_offline
 from harness import ROOT, SCALE, Figure, print_table, say, write_results
+from stack_parts import BENCH
 
 PARTS = {
     "decode": figures_offline.decode,
@@ -18,6 +20,12 @@ PARTS = {
     "memory": figures_live.memory,
     "start": figures_live.start,
     "night": figures_offline.night,
+    "copy": figures_distributed.copy,
+    "changes": figures_distributed.changes,
+    "produce": figures_distributed.produce,
+    "path": figures_distributed.path,
+    "iceberg": figures_distributed.to_iceberg,
+    "distributed": figures_distributed.live,
 }
 
 
@@ -26,7 +34,7 @@ def one(name):
     begun = time.monotonic()
     try:
         figures = list(PARTS[name]())
-    except (RuntimeError, OSError, KeyError, ValueError) as problem:  # a bench that dies is told, and the others go on
+    except (RuntimeError, OSError, KeyError, ValueError, AssertionError) as problem:  # a bench that dies is told, and the others go on
         figures = [Figure(name, "failed", reached=False, note=str(problem).strip().replace("\n", " ")[-600:])]
     say(f"{name}: {time.monotonic() - begun:.0f} s")
     return figures
@@ -39,9 +47,12 @@ def main():
         sys.exit(f"bench/run: no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     begun = time.monotonic()
     figures, loads = [], [os.getloadavg()[0]]
-    for name in names:
-        figures += one(name)
-        loads.append(os.getloadavg()[0])
+    try:
+        for name in names:
+            figures += one(name)
+            loads.append(os.getloadavg()[0])
+    finally:
+        BENCH.close()
     print_table(figures)
     for f in figures:
         if f.note:

@@ -107,7 +107,7 @@ const char *registry_address(const struct registry *r) { return r->address; }
 
 static enum err_code need(const struct registry *r, struct err *e)
 {
-    if (!r->ops)
+    if (!r || !r->ops)
         return ERR(e, ERR_CONFIG,
                    "no schema registry is set: give registry.kind (confluent or glue)");
     if (!r->url)
