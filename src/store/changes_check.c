@@ -104,7 +104,7 @@ static enum err_code hole(struct changes_link *l, const struct changes_names *n,
     va_end(ap);
     return ERR(e, ERR_HOLE,
                "slot %s at %s: %s. To begin anew: SELECT pg_drop_replication_slot('%s') if it is "
-               "there, start with --accept-gap, and `ticklake verify` tells what is missing",
+               "there, set another bus.name and start, and `ticklake verify` tells what the bus lacks",
                n->slot, l->address, why, n->slot);
 }
 

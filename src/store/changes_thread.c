@@ -89,7 +89,7 @@ static bool is_outage(struct changes *c, enum err_code code, int *refusals, stru
         (void)err_prefix(e,
                          "slot %s looks at its publication as of the log's own time; it was made "
                          "before the publication %s, or that was dropped and made again: drop "
-                         "the slot and begin anew with --accept-gap. ",
+                         "the slot and begin anew with another bus.name. ",
                          c->names.slot, c->names.publication);
         e->code = ERR_CONFIG;
         return false;
