@@ -25,6 +25,7 @@ typedef enum err_code (*lake_garbage_each)(void *ctx, struct str table, struct s
                                            struct err *e);
 struct lake_catalog {
     bool shared;
+    enum err_code (*probe)(struct lake *l, struct buf *grants, struct err *e); /* then close */
     enum err_code (*open)(struct lake *l, struct err *e);
     void (*close)(struct lake *l);
     enum err_code (*begin)(struct lake *l, struct err *e);

@@ -32,6 +32,7 @@ static enum err_code check_version(struct lake *l, struct err *e)
 struct found {
     bool schema, ours, iceberg;
 };
+
 static enum err_code look(struct lake *l, struct found *ret, struct err *e)
 {
     PGresult *r;
@@ -317,6 +318,7 @@ static void upkeep_end(struct lake *l)
 
 const struct lake_catalog lake_catalog_postgres = {
     .shared = true,
+    .probe = pg_probe,
     .open = open_catalog,
     .close = close_catalog,
     .begin = begin,

@@ -5,8 +5,6 @@
 /* The files of the current snapshot, in memory: what a key's search, a scan and compaction look at. Loaded from the
  * manifests when the lake opens or another writer moved the table, kept up by our own commits otherwise. */
 
-enum { FILES_MAX = 4000000 };
-
 void lake_index_clear(struct lake_table *t)
 {
     for (size_t i = 0; i < t->file_count; i++) {
@@ -121,6 +119,13 @@ struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *
     return f;
 }
 
+void lake_index_keep(struct lake_table *t, const struct lake_live *f)
+{
+    t->files = array_grown(t->files, t->file_count, &t->file_cap, sizeof *t->files);
+    t->files[t->file_count++] = *f;
+    count_file(&t->totals, f, 1);
+}
+
 static bool is_among(const uint32_t *serials, size_t count, uint32_t serial)
 {
     for (size_t i = 0; i < count; i++)
@@ -173,144 +178,4 @@ void lake_live_delete(struct lake_live *f, int64_t position)
     memmove(f->deleted + at + 1, f->deleted + at, (f->deleted_count - at) * sizeof *f->deleted);
     f->deleted[at] = position;
     f->deleted_count++;
-}
-
-struct applying {
-    struct lake_table *t;
-    struct lake_live *deletes, *last;
-};
-
-static enum err_code apply_one(void *ctx, struct str path, int64_t position, struct err *e)
-{
-    (void)e;
-    struct applying *a = ctx;
-    if (!a->last || !str_eq(a->last->path, path)) a->last = lake_index_by_path(a->t, path);
-    struct lake_live *f = a->last;
-    if (f && f->content == LAKE_DATA && f->sequence_number <= a->deletes->sequence_number &&
-        position >= 0 && position < f->rows)
-        lake_live_delete(f, position);
-    return ERR_OK;
-}
-
-/* Reads a position delete file and marks its rows in the live data files. */
-static enum err_code apply_deletes(struct lake *l, struct lake_table *t, struct lake_live *deletes,
-                                   struct err *e)
-{
-    struct applying a = {.t = t, .deletes = deletes};
-    return lake_deletes_read(l, deletes, apply_one, &a, e);
-}
-
-/* ---- loading */
-
-struct loading {
-    struct lake_table *t;
-    const struct lake_manifest *m;
-};
-
-static enum err_code load_entry(void *ctx, const struct lake_entry *n, struct err *e)
-{
-    const struct loading *load = ctx;
-    struct lake_table *t = load->t;
-    if (n->status == LAKE_REMOVED) return ERR_OK;
-    if (t->file_count >= FILES_MAX)
-        return ERR(e, ERR_FULL, "table %s: more than %d files", t->t->name, FILES_MAX);
-    lake_index_add(t, n, load->m->serial, load->m->spec_id == t->spec_id);
-    return ERR_OK;
-}
-
-/* Files known before keep their serial, so that what points to them (the cache of candle rows, a commit that lost a
- * race) stays right. Both arrays end up sorted by serial. */
-static int by_path(const void *a, const void *b)
-{
-    const struct lake_live *x = a, *y = b;
-    return str_cmp(x->path, y->path);
-}
-
-static int by_serial(const void *a, const void *b)
-{
-    const struct lake_live *x = a, *y = b;
-    return (x->serial > y->serial) - (x->serial < y->serial);
-}
-
-static void keep_serials(struct lake_table *t, struct lake_live *old, size_t old_count)
-{
-    if (old_count == 0 || t->file_count == 0) return;
-    qsort(old, old_count, sizeof *old, by_path);
-    for (size_t i = 0; i < t->file_count; i++) {
-        const struct lake_live *was = bsearch(&t->files[i], old, old_count, sizeof *old, by_path);
-        if (was) t->files[i].serial = was->serial;
-    }
-    qsort(t->files, t->file_count, sizeof *t->files, by_serial);
-}
-
-/* What another writer took out of the table stays on the disk until no kept snapshot needs it. */
-static void add_vanished(struct lake_table *t, struct str location)
-{
-    if (!lake_is_ours(location)) return;
-    t->vanished =
-        array_grown(t->vanished, t->vanished_count, &t->vanished_cap, sizeof *t->vanished);
-    char *copy = strndup(location.p, location.n);
-    CHECK(copy != NULL);
-    t->vanished[t->vanished_count++] = (struct lake_garbage){copy, t->last_sequence_number, true};
-}
-
-static void find_vanished(struct lake_table *t, const struct lake_live *old, size_t old_count,
-                          const struct lake_manifest *manifests, size_t manifest_count)
-{
-    for (size_t i = 0; i < old_count; i++)
-        if (!lake_index_by_serial(t, old[i].serial)) add_vanished(t, old[i].path);
-    for (size_t i = 0; i < manifest_count; i++) {
-        bool kept = false;
-        for (size_t k = 0; k < t->manifest_count && !kept; k++)
-            kept = strcmp(t->manifests[k].path, manifests[i].path) == 0;
-        if (!kept) add_vanished(t, str_of(manifests[i].path));
-    }
-}
-
-/* Deletes of other writers that we cannot read stop nothing: the file is marked, verify reports it, and compaction
- * leaves its partition alone. */
-static enum err_code load_deletes(struct lake *l, struct lake_table *t, struct err *e)
-{
-    for (size_t i = 0; i < t->file_count; i++) {
-        struct lake_live *f = &t->files[i];
-        if (f->content == LAKE_DATA) continue;
-        enum err_code code =
-            f->content == LAKE_EQUALITY ? ERR_NOT_FOUND : apply_deletes(l, t, f, e);
-        if (code == ERR_OK) continue;
-        if ((code == ERR_DISK && !f->foreign) || lake_is_outage(code)) return code;
-        f->unreadable = true;
-        atomic_fetch_add(&l->stats.unreadable, 1);
-    }
-    return ERR_OK;
-}
-
-enum err_code lake_index_load(struct lake *l, struct lake_table *t, struct err *e)
-{
-    struct lake_live *old = t->files;
-    size_t old_count = t->file_count;
-    struct lake_manifest *old_manifests = t->manifests;
-    size_t old_manifest_count = t->manifest_count;
-    t->files = NULL;
-    t->manifests = NULL;
-    t->file_count = t->file_cap = t->manifest_count = 0;
-    t->totals = (struct lake_totals){0};
-    enum err_code code = ERR_OK;
-    if (t->list_location)
-        code = lake_list_read(l, str_of(t->list_location), &t->manifests, &t->manifest_count, e);
-    for (size_t i = 0; i < t->manifest_count && code == ERR_OK; i++) {
-        t->manifests[i].serial = t->next_serial++;
-        struct loading load = {t, &t->manifests[i]};
-        code = lake_manifest_read(l, &t->manifests[i], load_entry, &load, e);
-    }
-    keep_serials(t, old, old_count);
-    if (code == ERR_OK) code = load_deletes(l, t, e);
-    if (code == ERR_OK) find_vanished(t, old, old_count, old_manifests, old_manifest_count);
-    for (size_t i = 0; i < old_count; i++) {
-        free((char *)(uintptr_t)old[i].path.p);
-        free(old[i].deleted);
-    }
-    for (size_t i = 0; i < old_manifest_count; i++) lake_manifest_free(&old_manifests[i]);
-    free(old_manifests);
-    free(old);
-    return code;
 }

@@ -170,3 +170,26 @@ enum err_code lake_each_file(struct lake *l, enum table_id table,
     }
     return ERR_OK;
 }
+
+static enum err_code probe(struct lake *l, const struct lake_options *o, struct buf *grants,
+                           struct err *e)
+{
+    TRY(take_options(l, o, e));
+    l->o.read_only = true; /* looks, and makes nothing */
+    if (o->catalog_url) {
+        l->catalog = &lake_catalog_postgres;
+        TRY(l->catalog->probe(l, grants, e));
+    }
+    return lake_objects_probe(o, grants, e);
+}
+
+enum err_code lake_probe(const struct lake_options *o, struct buf *grants, struct err *e)
+{
+    struct lake *l = calloc(1, sizeof *l);
+    CHECK(l != NULL);
+    lake_rows_init(l);
+    map_init(&l->series_ids, SERIES_LIMIT);
+    enum err_code code = probe(l, o, grants, e);
+    lake_close(l);
+    return code;
+}

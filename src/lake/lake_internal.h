@@ -38,7 +38,7 @@ enum {
 #define LAKE_NO_DAY     INT32_MIN
 #define LAKE_NULL       INT64_MIN /* an absent number of a manifest entry */
 
-/* ---- index.c: the files and manifests of the current snapshot. */
+/* ---- index.c, index_load.c: the files and manifests of the current snapshot. */
 enum { LAKE_DATA = 0, LAKE_DELETES = 1, LAKE_EQUALITY = 2 };
 
 struct lake_live {
@@ -146,7 +146,8 @@ struct lake_table {
     char location[LAKE_LOCATION_MAX];
     int64_t last_sequence_number, last_updated_ms, snapshot_id /* -1: none */;
     int64_t snapshot_count, schema_id, spec_id, sort_order_id;
-    char *list_location; /* of the current snapshot, or NULL */
+    int64_t index_spec_id; /* as it was when the index was loaded */
+    char *list_location;   /* of the current snapshot, or NULL */
     char *schema_json, *spec_json, *manifest_schema;
     struct lake_manifest *manifests;
     size_t manifest_count;
@@ -174,6 +175,7 @@ struct lake_live *lake_index_by_serial(const struct lake_table *t,
 struct lake_live *lake_index_by_path(const struct lake_table *t, struct str path);
 struct lake_live *lake_index_add(struct lake_table *t, const struct lake_entry *entry,
                                  uint32_t manifest, bool our_spec);
+void lake_index_keep(struct lake_table *t, const struct lake_live *f); /* with its memory */
 void lake_index_remove(struct lake_table *t, const uint32_t *serials, size_t count);
 bool lake_live_is_deleted(const struct lake_live *f, int64_t position);
 void lake_live_delete(struct lake_live *f, int64_t position);

@@ -11,14 +11,14 @@
 /* The connection. libpq's own blocking calls would wait for ever for a peer that has become silent; so everything is sent
  * and awaited with a deadline, after which the connection is given up. */
 
-enum { CONNECT_MS = 15000, ANSWER_MS = 45000, COMMIT_MS = 15000 };
+enum { CONNECT_MS = 15000, ANSWER_MS = 55000, COMMIT_MS = 15000 };
 
 /* Without the first two a process that is frozen while it holds the lock would stop all others for ever; the third ends a
  * worker's connection before its uncommitted files may be taken for leftovers (cleanup.c); the fourth is below ANSWER_MS. */
-static const char settings[] = "SET idle_in_transaction_session_timeout = '60s';"
-                               "SET statement_timeout = '40s';"
+static const char settings[] = "SET idle_in_transaction_session_timeout = '30s';"
+                               "SET statement_timeout = '50s';"
                                "SET idle_session_timeout = '10min';"
-                               "SET lock_timeout = '30s';"
+                               "SET lock_timeout = '40s';"
                                "SET client_min_messages = warning;"
                                "SET default_transaction_isolation = 'read committed';"
                                "SET search_path = ticklake, pg_catalog";

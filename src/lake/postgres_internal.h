@@ -53,6 +53,9 @@ enum err_code pg_connect(struct lake *l, struct err *e) MUST_USE;
 enum err_code pg_open_schema(struct lake *l, struct err *e) MUST_USE;
 void pg_drop_connection(struct lake *l);
 
+/* ---- postgres_probe.c */
+enum err_code pg_probe(struct lake *l, struct buf *grants, struct err *e) MUST_USE;
+
 /* ---- postgres_state.c: parts of lake_catalog_postgres. */
 enum err_code pg_position(struct lake *l, const char *name, int64_t *ret, struct err *e) MUST_USE;
 enum err_code pg_each_position(struct lake *l, const char *prefix, lake_position_each each,
