@@ -128,6 +128,7 @@ export class Table {
             let node = this.rows.get(id);
             if (!node) {
                 node = h('tr', {}, this.columns.map((c) => h('td', {'data-base': c.cls || ''})));
+                node.dataset.key = id;
                 this.rows.set(id, node);
             }
             this.columns.forEach((c, i) => setCell(node.children[i], c.value(row, this.nowMs)));

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { PERIOD_MS = 1000, REST_SHARE = 8, REST_MAX_S = 60, STOP_S = 4 };
+enum { PERIOD_MS = 1000, REST_SHARE = 3, REST_MAX_S = 60, STOP_S = 4 };
 
 static const char *const page_names[VIEW_PAGES] = {"flow",    "markets", "gaps", "kafka",
                                                    "schemas", "lake",    "jobs"};

@@ -8,7 +8,7 @@
  *
  * Sources   a source that fails or does not answer within its deadline keeps its last page and is told as failing, with the
  *           reason and since when; the others go on. A source that the settings do not name is told as "off".
- * Load      a source rests for at least its period, store and lake for eight times what their last look took.
+ * Load      a source rests for at least its period, store and lake for three times what their last look took.
  * Reads     only: nothing here writes to the store, the bus or the lake.
  * Process   the counters of this process (`own`) come from a callback; without one (status, --stages serve) they are absent.
  * Memory    pages of at most 16 MiB, the newest 20,000 gaps, 300 samples of the flow.

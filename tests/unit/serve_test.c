@@ -3,6 +3,7 @@
 #include "io/http.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -217,13 +218,87 @@ static void test_live(void **state)
     close(again);
 }
 
+/* ---- Files and the API ---- */
+
+static const unsigned char page_bytes[] = "<!doctype html>";
+static const struct serve_file files[] = {
+    {"/index.html", "text/html", "\"e1\"", page_bytes, sizeof page_bytes - 1},
+};
+
+struct asking {
+    struct serve *serve;
+    pthread_t thread;
+    uint64_t id;
+};
+
+static void *answer_later(void *ctx)
+{
+    struct asking *a = ctx;
+    serve_answer(a->serve, a->id + 1000, 200, STR("{\"whose\":1}")); /* nobody waits for that */
+    serve_answer(a->serve, a->id, 400, STR("{\"later\":1}"));
+    return NULL;
+}
+
+static enum serve_reply api(void *ctx, uint64_t id, const char *name, const char *query,
+                            struct buf *out)
+{
+    struct asking *a = ctx;
+    if (str_is(str_of(name), "busy")) return SERVE_BUSY;
+    if (str_is(str_of(name), "later")) {
+        a->id = id;
+        assert_int_equal(pthread_create(&a->thread, NULL, answer_later, a), 0);
+        return SERVE_LATER;
+    }
+    if (!str_is(str_of(name), "now")) return SERVE_NONE;
+    buf_add_cstr(out, query);
+    return SERVE_NOW;
+}
+
+static void test_files_and_api(void **state)
+{
+    (void)state;
+    struct asking a = {0};
+    struct serve_options o = {.bind = "127.0.0.1:0",
+                              .token = "s3cret",
+                              .api = api,
+                              .files = files,
+                              .file_count = 1,
+                              .ctx = &a};
+    struct err e;
+    struct buf body;
+    static const char bearer[] = "Authorization: Bearer s3cret";
+    assert_int_equal(serve_start(&o, &a.serve, &e), ERR_OK);
+    buf_init(&body, 1 << 20);
+    /* A page must be there to ask for the token; what it shows must not. */
+    assert_int_equal(get(a.serve, "/", NULL, &body), 200);
+    assert_true(str_is(buf_str(&body), "<!doctype html>"));
+    assert_int_equal(get(a.serve, "/index.html", "If-None-Match: W/\"e1\"", &body), 304);
+    assert_int_equal(body.len, 0);
+    assert_int_equal(get(a.serve, "/index.html", "If-None-Match: \"e2\"", NULL), 200);
+    assert_int_equal(get(a.serve, "/../index.html", bearer, NULL),
+                     200); /* resolved, and nothing else */
+    assert_int_equal(get(a.serve, "/etc/passwd", bearer, NULL), 404);
+    assert_int_equal(get(a.serve, "/api/v1/now", NULL, NULL), 401);
+    assert_int_equal(get(a.serve, "/api/v1/now?a=1&b=x%26y%3D%2F%25&c", bearer, &body), 200);
+    assert_true(str_is(buf_str(&body), "a=1&b=x%26y%3D/%25&c"));
+    assert_int_equal(get(a.serve, "/api/v1/busy", bearer, NULL), 503);
+    assert_int_equal(get(a.serve, "/api/v1/none", bearer, NULL), 404);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(get(a.serve, "/api/v1/later", bearer, &body), 400);
+        assert_true(str_is(buf_str(&body), "{\"later\":1}"));
+        pthread_join(a.thread, NULL);
+    }
+    serve_answer(a.serve, a.id, 200, STR("{\"twice\":1}"));
+    buf_free(&body);
+    serve_stop(a.serve);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_token),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_pages),         cmocka_unit_test(test_token),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_live),
+        cmocka_unit_test(test_files_and_api),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // From the venues to the lake: a card for each hop, with its mark, its rate and how far it is behind.
 import {Table, h, setClass, setText} from '../dom.js';
-import {ago, bytes, count, duration, none, plural, rate} from '../format.js';
+import {ago, bytes, clock, count, duration, none, plural, rate} from '../format.js';
 import {healthText} from '../health.js';
 import {Spark} from '../spark.js';
 
@@ -12,13 +12,9 @@ const words = {
     committed: ['Committed', 'in the lake, visible to every reader'],
 };
 
-function lagText(hop) {
-    const parts = [];
-    if (hop.lag_events !== null) parts.push(plural(hop.lag_events, 'event', 'events'));
-    if (hop.lag_records !== null) parts.push(plural(hop.lag_records, 'record', 'records'));
-    if (hop.lag_bytes !== null) parts.push(`${bytes(hop.lag_bytes)} of log`);
-    if (hop.lag_ms !== null) parts.push(duration(hop.lag_ms));
-    return parts.length ? parts.join(' · ') : none;
+function behindText(hop) {
+    if (hop.lag_events !== null) return plural(hop.lag_events, 'event', 'events');
+    return hop.lag_records === null ? none : plural(hop.lag_records, 'record', 'records');
 }
 
 function markText(hop) {
@@ -32,18 +28,25 @@ class Hop {
         this.rate = h('p.rate');
         this.mark = h('dd');
         this.unit = h('dt');
-        this.lag = h('dd');
+        this.behind = h('dd');
+        this.late = h('dd');
+        this.log = name === 'acked' ? [h('dt', {}, 'log held back'), h('dd')] : [];
         this.time = h('dd');
         const [title, what] = words[name] || [name, ''];
         this.node = h('li.hop', {'data-hop': name}, h('h3', {}, title), h('p.what', {}, what), this.rate, this.spark.node,
-            h('dl', {}, this.unit, this.mark, h('dt', {}, 'behind'), this.lag, h('dt', {}, 'newest'), this.time));
+            h('dl', {}, this.unit, this.mark, h('dt', {}, 'behind'), this.behind, h('dt', {}, 'in time'), this.late, ...this.log,
+                name === 'acked' ? [] : [h('dt', {}, 'newest'), this.time]));
     }
 
     update(hop, data) {
-        setText(this.rate, hop.rate_per_s === null ? (hop.history.length ? `${none}/s` : none) : rate(hop.rate_per_s));
+        // Candles are made up to a time, which tells more than a count of them.
+        const upTo = hop.name === 'emitted' ? `up to ${clock(hop.time_ms, data.now_ms)}` : none;
+        setText(this.rate, hop.rate_per_s === null ? upTo : rate(hop.rate_per_s));
         setText(this.unit, hop.unit === 'time' ? 'mark' : hop.unit);
         setText(this.mark, markText(hop));
-        setText(this.lag, lagText(hop));
+        setText(this.behind, behindText(hop));
+        setText(this.late, duration(hop.lag_ms));
+        if (this.log.length) setText(this.log[1], bytes(hop.lag_bytes));
         setText(this.time, ago(hop.time_ms, data.now_ms));
         setClass(this.node, 'slow', hop.lag_ms !== null && hop.lag_ms > 10000);
         this.spark.update(hop.history, data.step_ms);

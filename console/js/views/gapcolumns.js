@@ -18,7 +18,7 @@ export function gapColumns(withNames) {
         {key: 'state', head: 'State', width: withNames ? 's' : 'xs', value: (g) => ({text: g.state, cls: {open: 'bad', repaired: 'good'}[g.state] || 'warn'}), sort: (g) => g.state},
         {key: 'kind', head: 'Kind', width: 'xs', value: (g) => g.kind},
         {key: 'stream', head: 'Stream', width: withNames ? 's' : 'xs', value: (g) => g.stream},
-        {key: 'span', head: 'From – to (UTC)', width: withNames ? 'l' : 'm', value: (g, now) => ({text: span(g, now), title: `${time(g.from_ms)} – ${time(g.to_ms)}`}), sort: (g) => g.from_ms},
+        {key: 'span', head: 'From – to (UTC)', width: withNames ? 'l' : 'span', value: (g, now) => ({text: span(g, now), title: `${time(g.from_ms)} – ${time(g.to_ms)}`}), sort: (g) => g.from_ms},
         {key: 'lasted', head: 'Lasted', cls: 'num', width: 'xs', value: (g, now) => g.from_ms === null ? none : duration((g.to_ms ?? now) - g.from_ms)},
         {key: 'missing', head: 'Missing', cls: 'num', width: 'xs', value: (g) => count(g.missing), sort: (g) => g.missing, downFirst: true},
         ...(withNames ? [{key: 'recovered', head: 'Recovered', cls: 'num', width: 's', value: (g) => count(g.recovered)}] : []),

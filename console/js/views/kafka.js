@@ -21,7 +21,7 @@ export function kafka() {
         label: 'Partitions', key: (p) => `${p.name}/${p.partition}`, empty: 'no topic is there yet',
         rowClass: (p) => p.leader < 0 || p.under_replicated ? 'alarm' : '',
         columns: [
-            {key: 'topic', head: 'Topic', width: 'l', value: (p) => p.partition === 0 ? p.name : {text: p.name, cls: 'dim'}},
+            {key: 'topic', head: 'Topic', value: (p) => p.partition === 0 ? p.name : {text: p.name, cls: 'dim'}},
             {key: 'partition', head: 'Partition', cls: 'num', width: 's', value: (p) => String(p.partition)},
             {key: 'leader', head: 'Leader', cls: 'num', width: 's', value: (p) => p.leader < 0 ? {text: 'NONE', cls: 'bad'} : String(p.leader)},
             {key: 'replicas', head: 'Replicas', cls: 'num', width: 's', value: (p) => p.replicas.join(' ')},
