@@ -216,6 +216,9 @@ static void try_lake(struct trying *t)
     struct found found = {"lake catalog", address,
                           distributed_lake(&t->l->parts, t->l->series, false, &o, &e)};
     struct lake *lake = NULL;
+    struct lake_options catalog = o;
+    catalog.warehouse = "/"; /* S3 has a line of its own */
+    if (found.code == ERR_OK) found.code = lake_probe(&catalog, &t->grants, &e);
     o.read_only = true;
     if (found.code == ERR_OK) found.code = lake_open(&o, &lake, &e);
     lake_close(lake);
@@ -239,6 +242,7 @@ static void try_s3(struct trying *t)
     struct found found = {"S3 warehouse", c->lake.warehouse,
                           s3_probe(s, str_of(c->lake.warehouse), &conditional, &e)};
     s3_free(s);
+    if (found.code == ERR_NOT_FOUND) found.code = ERR_CONFIG; /* a bucket is not made here */
     if (found.code != ERR_OK)
         validate_tell(t->f, &found, "%s", e.text);
     else
@@ -258,8 +262,8 @@ void validate_parts(struct finding *f, struct local *l)
     try_slot(&t);
     try_kafka(&t);
     try_registry(&t);
+    try_s3(&t); /* first: the lake's own tables lie there */
     try_lake(&t);
-    try_s3(&t);
     validate_rights(f, &l->parts, &t.grants);
     bus_cluster_free(&t.kafka);
     buf_free(&t.grants);

@@ -102,10 +102,11 @@ static enum err_code hole(struct changes_link *l, const struct changes_names *n,
     va_start(ap, format);
     (void)vsnprintf(why, sizeof why, format, ap);
     va_end(ap);
-    return ERR(e, ERR_HOLE,
-               "slot %s at %s: %s. To begin anew: SELECT pg_drop_replication_slot('%s') if it is "
-               "there, set another bus.name and start, and `ticklake verify` tells what the bus lacks",
-               n->slot, l->address, why, n->slot);
+    return ERR(
+        e, ERR_HOLE,
+        "slot %s at %s: %s. To begin anew: SELECT pg_drop_replication_slot('%s') if it is "
+        "there, set another bus.name and start, and `ticklake verify` tells what the bus lacks",
+        n->slot, l->address, why, n->slot);
 }
 
 static enum err_code judge_slot(struct changes_link *l, const struct changes_names *n,
