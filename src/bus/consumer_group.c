@@ -28,28 +28,40 @@ static bool ours(const struct bus_consumer *c, const rd_kafka_topic_partition_t 
            p->partition < c->options.bus->partitions;
 }
 
-static void gain(struct bus_consumer *c, rd_kafka_topic_partition_list_t *list)
+/* The group's agreement is on the member's own record of it. What the client would read is another matter, and it is given
+ * nothing to read: partitions that it holds, even paused ones, were seen to keep rd_kafka_destroy waiting for ever after an
+ * outage in which brokers answered that the topic has none (2.0.2). */
+static rd_kafka_error_t *agree(rd_kafka_t *rk, bool gained)
 {
-    /* An offset that needs no look at committed ones. It is never read from: the partitions are paused. */
-    for (int i = 0; i < list->cnt; i++) list->elems[i].offset = RD_KAFKA_OFFSET_END;
-    keep_error(c, rd_kafka_incremental_assign(c->member.rk, list), "taking over partitions");
-    rd_kafka_pause_partitions(c->member.rk, list);
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+    rd_kafka_error_t *error =
+        gained ? rd_kafka_incremental_assign(rk, none) : rd_kafka_incremental_unassign(rk, none);
+    rd_kafka_topic_partition_list_destroy(none);
+    return error;
+}
+
+static void gain(struct bus_consumer *c, const rd_kafka_topic_partition_list_t *list)
+{
+    keep_error(c, agree(c->member.rk, true), "taking over partitions");
     for (int i = 0; i < list->cnt; i++) {
+        if (!ours(c, &list->elems[i])) continue;
         struct owned *o = &c->owned[list->elems[i].partition];
-        if (ours(c, &list->elems[i]) && o->state == OWNED_NO) o->state = OWNED_ASKING;
+        if (o->state == OWNED_NO) o->state = OWNED_ASKING;
     }
 }
 
-static void lose(struct bus_consumer *c, rd_kafka_topic_partition_list_t *list, bool lost)
+static void lose(struct bus_consumer *c, int32_t partition, bool lost)
 {
-    for (int i = 0; i < list->cnt; i++) {
-        int32_t p = list->elems[i].partition;
-        struct err why;
-        if (!ours(c, &list->elems[i]) || c->owned[p].state == OWNED_NO) continue;
-        bool reading = c->owned[p].state == OWNED_READING;
-        owned_drop(c, p);
-        if (reading) keep_failure(c, c->options.losing(c->options.ctx, p, lost, &why), &why);
-    }
+    struct err why;
+    bool reading = c->owned[partition].state == OWNED_READING;
+    owned_drop(c, partition);
+    if (!reading) return;
+    keep_failure(c, c->options.losing(c->options.ctx, partition, lost, &why), &why);
+}
+
+static void lose_all(struct bus_consumer *c)
+{
+    for (int32_t p = 0; p < c->options.bus->partitions; p++) lose(c, p, true);
 }
 
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
@@ -59,16 +71,14 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         gain(c, list);
     } else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
-        lose(c, list, rd_kafka_assignment_lost(rk));
-        keep_error(c, rd_kafka_incremental_unassign(rk, list), "giving partitions back");
+        bool lost = rd_kafka_assignment_lost(rk);
+        for (int i = 0; i < list->cnt; i++)
+            if (ours(c, &list->elems[i])) lose(c, list->elems[i].partition, lost);
+        keep_error(c, agree(rk, false), "giving partitions back");
     } else {
         LOG(WARN, "bus", "the group could not agree; all partitions are given up",
             LOG_STR("error", rd_kafka_err2str(code)));
-        rd_kafka_topic_partition_list_t *all = NULL;
-        if (rd_kafka_assignment(rk, &all) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            lose(c, all, true);
-            rd_kafka_topic_partition_list_destroy(all);
-        }
+        lose_all(c);
         rd_kafka_assign(rk, NULL);
     }
 }

@@ -231,6 +231,7 @@ static enum err_code losing(void *ctx, int32_t p, bool lost, struct err *e)
     (void)e;
     struct tool *t = ctx;
     printf("losing %d %d\n", p, lost);
+    fflush(stdout);
     if (commit(t, p)) bus_consumer_note(t->consumer, p, &t->pending[p].next);
     return ERR_OK;
 }
@@ -289,6 +290,7 @@ static void read_on(struct tool *t)
         if (code == ERR_STOPPED) break;
         if (code != ERR_OK && err_action(code) == ACT_RETRY) {
             printf("again %s: %s\n", err_name(code), t->e.text);
+            fflush(stdout);
             clock_sleep_ns(100 * NS_PER_MS);
             continue;
         }
