@@ -10,7 +10,7 @@ import pytest
 import conftest
 
 COMMANDS = ('run', 'replay', 'simulate', 'verify', 'status', 'candles', 'gaps', 'positions', 'files', 'tap', 'connect', 'venues',
-            'symbols', 'validate', 'compact', 'version')
+            'symbols', 'validate', 'compact', 'expire-snapshots', 'remove-orphans', 'schemas', 'version')
 SECRET = 'tok-5f0c2a97-never-to-be-seen'
 
 
@@ -34,7 +34,7 @@ def test_help_lists_every_command():
     text = ticklake('--help').stdout
     for command in COMMANDS:
         assert re.search(rf'^  {command} ', text, re.M), command
-    listed = re.findall(r'^  ([a-z]+) +[a-z]', text.split('--help')[0], re.M)
+    listed = re.findall(r'^  ([a-z-]+) +[a-z]', text.split('--help')[0], re.M)
     assert sorted(listed) == sorted(COMMANDS)
     assert ticklake('help').stdout == ticklake('-h').stdout == text
     assert ticklake(check=64).stderr == text
@@ -79,7 +79,8 @@ def test_commands_on_nothing(tmp_path):
 JSON_OF = [['verify'], ['status'], ['positions'], ['gaps'], ['gaps', '--all'], ['files', 'trades'], ['files', 'candles', '--deletes'],
            ['files', 'instruments'], ['venues'], ['version'], ['validate', '--offline'], ['compact', '--dry-run'],
            ['candles', '--venue', 'binance', '--symbol', 'BTC-USDT', '--last', '3'], ['connect', 'duckdb'], ['connect', 'spark'],
-           ['compact'], ['verify']]
+           ['compact'], ['expire-snapshots', '--dry-run', '--keep', '1'], ['expire-snapshots', '--keep', '2'],
+           ['remove-orphans', '--dry-run'], ['remove-orphans'], ['verify']]
 
 
 @pytest.mark.parametrize('args', JSON_OF, ids=' '.join)
@@ -222,3 +223,26 @@ def test_a_secret_in_a_wrong_place_is_not_echoed(tmp_path):
     path = settings_path(tmp_path, f'venues:\n  - name: tiingo\n    symbols: ["*"]\n    token: [{SECRET}]\n')
     done = subprocess.run([conftest.BINARY, 'validate', '--offline', '--config', path], capture_output=True, text=True, timeout=60)
     assert SECRET not in done.stdout + done.stderr
+
+
+# --- upkeep by hand ---
+
+def test_snapshots_expire_and_orphans_go(worse, new_ticklake):
+    lake = new_ticklake('upkeep')
+    lake.run('replay', worse.path, '--set', 'lake.commit_rows=4000', '--set', 'source.batch_events=512')
+    before = {name: lake.table(name).scan().to_arrow().num_rows for name in conftest.TABLES}
+    assert len(lake.table('trades').snapshots()) > 3
+    told = lake.json('expire-snapshots', '--keep', '2', '--dry-run')['snapshots']
+    assert told > 0 and len(lake.table('trades').snapshots()) > 3
+    assert lake.json('expire-snapshots', '--keep', '2')['snapshots'] >= told
+    for name in conftest.TABLES:
+        assert len(lake.table(name).snapshots()) <= 2 and lake.table(name).scan().to_arrow().num_rows == before[name], name
+    folder = lake.data / 'lake/market/trades/metadata'
+    orphan, foreign = folder / '7469636b-0000-8000-8000-000000000000-m0.avro', folder / 'somebody-elses.avro'
+    orphan.write_bytes(b'left by a crash')
+    foreign.write_bytes(b'not ours')
+    assert lake.json('remove-orphans', '--dry-run')['orphans'] == [f'file://{orphan}'] and orphan.exists()
+    told = lake.json('remove-orphans', '--set', 'lake.grace_minutes=0')
+    assert told['orphans'] == [f'file://{orphan}'] and told['removed'] >= 1
+    assert not orphan.exists() and foreign.exists()
+    lake.verify()
