@@ -21,6 +21,10 @@ from ticklake_registry import Registry, RegistryError
 inflated = F.udf(zlib.decompress, T.BinaryType(), useArrow=False)
 
 
+def gap_key(gap):
+    return gap['venue'], gap['symbol'], gap['stream'], gap['gap_id']
+
+
 class Stream:
     def __init__(self, spark):
         prefix = shared.setting('BUS__PREFIX', needed=False) or ''
@@ -31,10 +35,7 @@ class Stream:
         except RegistryError as error:
             raise shared.SettingError(str(error)) from None
         self.tapes = shared.known_tapes(spark)
-        self.read_gaps()
-
-    def read_gaps(self):
-        self.gaps = shared.gaps_by_tape(self.spark.table(shared.GAPS).where("state <> 'repaired'").collect())
+        self.open_gaps = {gap_key(g): g for g in spark.table(shared.GAPS).where("state <> 'repaired'").collect()}
 
     # --- what stands on the bus ---
 
@@ -70,7 +71,8 @@ class Stream:
     # --- a batch ---
 
     def take(self, frame, batch):
-        """Of foreachBatch. In this order: gaps, the minutes' sums, then candles; each of them may be run again."""
+        """Of foreachBatch. In this order: the minutes' sums, candles, gaps; a batch that is run again after any of
+        them finds what it needs: what gaps were before is kept until the candles are right."""
         spark = self.spark = frame.sparkSession
         frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
         made = None
@@ -78,11 +80,14 @@ class Stream:
             prefix = F.expr(f'substring(value, 1, {self.registry.frame_bytes})').alias('frame')
             frames = frame.select('topic', prefix).distinct().collect()
             trades = self.decoded(frame, self.trades_topic, frames)
-            spans = self.take_gaps(self.decoded(frame, self.gaps_topic, frames))
+            gaps = self.newest_gaps(self.decoded(frame, self.gaps_topic, frames))
+            spans = self.spans_of(gaps)
             rows = None
             if trades is not None:
-                made = self.made_minutes(trades)
-                rows = self.candles_of(made)
+                found = shared.Found(trades)
+            if trades is not None and found.streams:
+                made = self.made_minutes(trades, found)
+                rows = self.candles_of(made, found)
             if spans:
                 touched = self.candles_of_spans(spans)
                 if rows is not None:
@@ -90,61 +95,51 @@ class Stream:
                 rows = touched if rows is None else rows.unionByName(touched)
             if rows is not None:
                 shared.merge_candles(rows)
+            if gaps:
+                shared.merge_gaps(self.spark, [tuple(g[n] for n in shared.GAP_FIELDS) for g in gaps.values()])
         finally:
             frame.unpersist()
             if made is not None:
                 made.unpersist()
         shared.say(f'batch {batch}: done')
 
-    def take_gaps(self, gaps):
-        """Keeps the newest state of each; returns the spans in which candles may have become complete or not."""
-        if gaps is None:
-            return []
-        newest, spans = {}, []
-        for g in sorted(gaps.collect(), key=lambda g: g['sequence']):
-            newest[g['venue'], g['symbol'], g['stream'], g['gap_id']] = g
-            spans.append((g['venue'], g['symbol'], g['from_ns'], g['to_ns']))
-        # What was said of them before may have reached farther.
-        ids = {k[3] for k in newest}
-        for g in self.spark.table(shared.GAPS).where(F.col('gap_id').isin(*ids)).collect():
-            if (g['venue'], g['symbol'], g['stream'], g['gap_id']) in newest:
-                spans.append((g['venue'], g['symbol'], g['from_ns'], g['to_ns']))
-        shared.merge_gaps(self.spark, [tuple(g[n] for n in ('venue', 'symbol', 'stream', 'gap_id', 'from_ns', 'to_ns', 'state', 'sequence'))
-                                       for g in newest.values()])
-        self.read_gaps()
-        return spans
+    def newest_gaps(self, gaps):
+        """The newest state of each gap in this batch."""
+        newest = {}
+        for g in sorted(gaps.collect() if gaps is not None else (), key=lambda g: g['sequence']):
+            newest[gap_key(g)] = g
+        return newest
 
-    def learn_tapes(self, trades):
-        new = {k: s for k, s in shared.first_streams(trades).items() if k not in self.tapes}
+    def spans_of(self, gaps):
+        """Where candles may have become complete or not: what was said of these gaps before may have reached farther."""
+        before = [self.open_gaps.pop(k) for k in gaps if k in self.open_gaps]
+        self.open_gaps.update({k: g for k, g in gaps.items() if g['state'] != 'repaired'})
+        return [(g['venue'], g['symbol'], g['from_ns'], g['to_ns']) for g in (*before, *gaps.values())]
+
+    def learn_tapes(self, found):
+        new = {k: stream for k, stream in found.streams.items() if k not in self.tapes}
         if new:
             shared.merge_tapes(self.spark, new)
             self.tapes.update(new)
 
     def complete(self):
-        return shared.Completeness(self.gaps, self.tapes)
+        return shared.Completeness(shared.gaps_by_tape(self.open_gaps.values()), self.tapes)
 
-    def made_minutes(self, trades):
+    def made_minutes(self, trades, found):
         """The minutes that have trades in this batch, added to what was known of them, and stored."""
-        self.learn_tapes(trades)
-        trades = shared.of_tapes(self.spark, trades, self.tapes)
-        first, last = trades.agg(F.min('minute_ns'), F.max('minute_ns')).first()
-        states = self.spark.table(shared.MINUTES)
-        if first is not None:
-            states = states.where(f'open_time BETWEEN timestamp_micros({first // 1000}) AND timestamp_micros({last // 1000})')
+        self.learn_tapes(found)
+        trades = found.of_tapes(self.spark, trades, self.tapes)
+        states = self.spark.table(shared.MINUTES).where(shared.between(found.first_ns, found.last_ns + candles.MINUTE_NS))
         made = shared.minutes_of_trades(trades, states, self.complete()).persist(StorageLevel.MEMORY_AND_DISK)
         shared.merge_minutes(made)
         return made
 
-    def candles_of(self, made):
+    def candles_of(self, made, found):
         """Seconds and minutes, and the longer candles that hold those minutes."""
-        own = shared.candle_rows(made)
+        own, day = shared.candle_rows(made), candles.DAY_NS
         minutes = own.where("timeframe = '1m'")
-        first, last = made.agg(F.min('minute_ns'), F.max('minute_ns')).first()
-        if first is None:
-            return own
-        day = candles.DAY_NS
-        others = self.spark.table(shared.CANDLES).where("timeframe = '1m'").where(
-            f'open_time >= timestamp_micros({first // day * day // 1000}) AND open_time < timestamp_micros({(last // day + 1) * day // 1000})')
+        others = self.spark.table(shared.CANDLES).where("timeframe = '1m'")
+        others = others.where(shared.between(found.first_ns // day * day, (found.last_ns // day + 1) * day))
         days = minutes.selectExpr('venue', 'symbol', 'to_date(open_time) AS day').distinct()
         others = others.withColumn('day', F.to_date('open_time')).join(days, ['venue', 'symbol', 'day'], 'left_semi')
         others = others.join(minutes.select('venue', 'symbol', 'open_time'), ['venue', 'symbol', 'open_time'], 'left_anti')

@@ -52,18 +52,17 @@ def chosen(rows, options):
     return rows
 
 
-def tapes_of(spark, trades):
+def tapes_of(spark, found):
     """Those not known yet by the first trade of the whole lake."""
     known = shared.known_tapes(spark)
-    wanted = [tuple(r) for r in trades.select('venue', 'symbol').distinct().collect()]
-    new = [k for k in wanted if k not in known]
+    new = [k for k in found.streams if k not in known]
     if new:
         keys = F.broadcast(spark.createDataFrame(new, 'venue string, symbol string'))
         rows = shared.usable_trades(spark.table(f'{shared.CATALOG}.market.trades').join(keys, ['venue', 'symbol'], 'left_semi'))
-        found = shared.first_streams(rows)
-        shared.merge_tapes(spark, found)
-        known.update(found)
-    return {k: known[k] for k in wanted if k in known}
+        first = shared.Found(rows).streams
+        shared.merge_tapes(spark, first)
+        known.update(first)
+    return {k: known[k] for k in found.streams}
 
 
 def run(options):
@@ -71,13 +70,14 @@ def run(options):
     spark = shared.session('ticklake rebuild_candles')
     shared.make_tables(spark)
     trades = trades_of(spark, options, start, end)
-    tapes = tapes_of(spark, trades)
-    if not tapes:
+    found = shared.Found(trades)
+    if not found.streams:
         shared.say(f'no trades from {start.isoformat()} to {end.isoformat()}')
         return
+    tapes = tapes_of(spark, found)
     gaps = shared.gaps_by_tape(shared.gap_columns(spark.table(f'{shared.CATALOG}.market.gaps')).collect())
     complete = shared.Completeness(gaps, tapes)
-    made = shared.minutes_of_trades(shared.of_tapes(spark, trades, tapes), None, complete)
+    made = shared.minutes_of_trades(found.of_tapes(spark, trades, tapes), None, complete)
     ahead = of_range(spark.table(shared.MINUTES), 'open_time', start, end).selectExpr('venue', 'symbol', 'open_time', 'upto AS seen')
     made = made.join(ahead, ['venue', 'symbol', 'open_time'], 'left').where('seen IS NULL OR seen <= upto').drop('seen')
     made = made.persist(StorageLevel.MEMORY_AND_DISK)

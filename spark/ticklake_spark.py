@@ -95,7 +95,7 @@ def session(name):
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    print(time.strftime('%H:%M:%S', time.gmtime()), text, file=sys.stderr, flush=True)
 
 
 def main(job, *args):
@@ -189,6 +189,9 @@ def merge_tapes(spark, tapes):
     merge(spark.createDataFrame(rows, 'venue string, symbol string, stream string'), TAPES, ('venue', 'symbol'), '', update=False)
 
 
+GAP_FIELDS = ('venue', 'symbol', 'stream', 'gap_id', 'from_ns', 'to_ns', 'state', 'sequence')
+
+
 def merge_gaps(spark, rows):
     schema = 'venue string, symbol string, stream string, gap_id long, from_ns long, to_ns long, state string, sequence long'
     merge(spark.createDataFrame(rows, schema), GAPS, ('venue', 'symbol', 'stream', 'gap_id'), 's.sequence > t.sequence', update=True)
@@ -224,16 +227,26 @@ def usable_trades(frame):
         'minute_ns', F.col('time_ns') - F.pmod(F.col('time_ns'), F.lit(candles.MINUTE_NS)))
 
 
-def first_streams(trades):
-    """(venue, symbol) -> the stream seen first."""
-    rows = trades.groupBy('venue', 'symbol').agg(F.min_by('stream', 'sequence').alias('stream')).collect()
-    return {(r['venue'], r['symbol']): r['stream'] for r in rows}
+class Found:
+    """What trades hold, in one look: streams (venue, symbol) -> the stream seen first, others: a tape has more than one,
+    first_ns and last_ns: of their minutes, None where there are none."""
 
+    def __init__(self, trades):
+        rows = trades.groupBy('venue', 'symbol').agg(F.min_by('stream', 'sequence').alias('stream'), F.min('stream').alias('low'),
+                                                     F.max('stream').alias('high'), F.min('minute_ns').alias('first_ns'),
+                                                     F.max('minute_ns').alias('last_ns')).collect()
+        self.streams = {(r['venue'], r['symbol']): r['stream'] for r in rows}
+        self.present = {(r['venue'], r['symbol']): {r['low'], r['high']} for r in rows}
+        self.first_ns = min((r['first_ns'] for r in rows), default=None)
+        self.last_ns = max((r['last_ns'] for r in rows), default=None)
 
-def of_tapes(spark, trades, tapes):
-    rows = [(v, s, stream) for (v, s), stream in tapes.items()]
-    known = spark.createDataFrame(rows, 'venue string, symbol string, stream string')
-    return trades.join(F.broadcast(known), ['venue', 'symbol', 'stream'], 'left_semi')
+    def of_tapes(self, spark, trades, tapes):
+        """Those of the streams that candles are made from; most often all are."""
+        if all(present == {tapes[k]} for k, present in self.present.items()):
+            return trades
+        rows = [(v, s, tapes[v, s]) for v, s in self.present]
+        known = spark.createDataFrame(rows, 'venue string, symbol string, stream string')
+        return trades.join(F.broadcast(known), ['venue', 'symbol', 'stream'], 'left_semi')
 
 
 def gap_columns(frame, *more):
@@ -244,6 +257,11 @@ def gap_columns(frame, *more):
 
 
 # ---- Candles ----
+
+def between(from_ns, to_ns):
+    """open_time in [from, to), such that partitions and files are passed over."""
+    return f'open_time >= timestamp_micros({from_ns // 1000}) AND open_time < timestamp_micros({to_ns // 1000})'
+
 
 def time_of(name):
     return F.expr(f'timestamp_micros({name} div 1000)')

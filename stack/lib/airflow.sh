@@ -23,7 +23,7 @@ airflow_settings() {
     . "$STACK_SOURCE/conf/airflow.env"
     eval "$(stack_env)"
     set +a
-    export AIRFLOW_HOME="$home" PATH
+    export AIRFLOW_HOME="$home" PATH TICKLAKE_SPARK_JOBS="$PROJECT/spark"
     export AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN
     AIRFLOW__CORE__DAGS_FOLDER=$(airflow_dags)
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:$AIRFLOW_DATABASE_PASSWORD@$(postgres_address)/airflow

@@ -1,6 +1,9 @@
 """Spark's candles against those of the C stage: the same rows, to the last digit, in every column but revision and updated_at."""
 import itertools
+import os
 import random
+import signal
+import subprocess
 import sys
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
@@ -9,6 +12,8 @@ from fractions import Fraction
 import pytest
 
 from conftest import ROOT, SAMPLES
+from distributed import Deployment, PARTS
+from stack_tools import wait_until
 
 sys.path.insert(0, str(ROOT / 'spark'))
 import ticklake_candles as pure  # noqa: E402
@@ -17,10 +22,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 # ---- The arithmetic, without Spark ----
-
-def ns(row, name):
-    return row[f'{name}_ns'] if row[f'{name}_ns'] is not None else None
-
 
 def trade_of(row):
     time_ns = row['venue_time_ns'] if row['venue_time_ns'] is not None else row['received_time_ns']
@@ -114,3 +115,72 @@ def test_random_parts_add_up_in_any_order():
                                           ('\u0661', None), ('+1', None)])
 def test_only_canonical_numbers_have_an_order(text, number):
     assert pure.id_number(text) == number
+
+# ---- The jobs, on the standalone master and worker of the stack ----
+
+# Little data: what costs is starting, planning and compiling.
+SUBMIT_OPTIONS = ('--conf', 'spark.sql.codegen.wholeStage=false')
+JOB_SECONDS = 900  # on two busy cores a job takes about a minute
+
+
+class Job:
+    """spark-submit of a job, with its log."""
+
+    def __init__(self, deployment, name, *args):
+        env = deployment.env
+        self.log = deployment.folder / f'{name}.log'
+        with open(self.log, 'a') as file:
+            line = [f'{env["SPARK_HOME"]}/bin/spark-submit', *SUBMIT_OPTIONS, str(ROOT / 'spark' / name), *map(str, args)]
+            self.process = subprocess.Popen(line, env=env, stdout=file, stderr=file, start_new_session=True)
+
+    def words(self):
+        return self.log.read_text()
+
+    def end(self):
+        code = self.process.wait(JOB_SECONDS)
+        assert code == 0, f'exit {code}\n{self.words()[-6000:]}'
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+
+
+@pytest.fixture
+def deployment(tmp_path, stack):
+    d = Deployment(tmp_path, stack.up(*PARTS, 'spark').env())
+    yield d
+    d.close()
+
+
+def metadata_of(deployment, table):
+    found = deployment.psql(f"SELECT metadata_location FROM ticklake.iceberg_tables WHERE table_name = '{table}'")
+    return int(found.rsplit('/', 1)[1].split('-')[0]) if found else 0
+
+
+@pytest.mark.timeout(2000)
+def test_the_stream_killed_between_sums_and_candles_gives_the_candles_of_the_lake(deployment):
+    deployment.run('replay', SAMPLES)
+    deployment.start('bus')
+    deployment.start('process,lake')
+    deployment.verify()
+    expected = candles_of_lake(deployment.rows('candles'))
+    args = ('--checkpoint', f'file://{deployment.folder}/checkpoint', '--once', '--batch', 2500)
+    first = Job(deployment, 'candles_stream.py', *args)
+    try:
+        # The sums of the first batch are stored, its candles are not: the batch will be run again on sums that hold it.
+        wait_until(lambda: first.process.poll() is not None or metadata_of(deployment, 'candles_spark_minutes'), JOB_SECONDS,
+                   'the first batch is half done')
+        assert first.process.poll() is None, first.words()[-6000:]
+    finally:
+        first.kill()
+    assert metadata_of(deployment, 'candles_spark') == 0, 'killed too late for this test'
+    second = Job(deployment, 'candles_stream.py', *args)
+    try:
+        second.end()
+    finally:
+        second.kill()
+    assert second.words().count('batch ') >= 2
+    assert_same_candles(candles_of_lake(deployment.rows('candles_spark')), expected)
+    secret = deployment.base['TICKLAKE_S3__SECRET_KEY']
+    assert secret not in second.words() and 'ticklake-password' not in second.words()

@@ -1,0 +1,157 @@
+"""The DAGs under a real Airflow scheduler, against a deployment on the stack."""
+import datetime
+import json
+
+import pytest
+
+from airflow_tools import Airflow, in_airflow, wrapped_binary
+from conftest import SAMPLES
+from distributed import Deployment, PARTS
+from stack_tools import wait_until
+from test_live import Simulator
+from test_spark import SUBMIT_OPTIONS, assert_same_candles, candles_of_lake
+
+DAGS = {'tiingo_to_postgres', 'lake_upkeep', 'rebuild_candles', 'verify_daily'}
+SECRET = 'tiingo-token-of-this-test'
+
+
+def test_the_dags_are_read_without_errors(tmp_path):
+    code = '''
+import json
+from airflow.dag_processing.dagbag import DagBag
+from airflow.configuration import conf
+bag = DagBag(conf.get('core', 'dags_folder'))
+print(json.dumps({'errors': bag.import_errors, 'dags': {k: sorted(t.task_id for t in d.tasks) for k, d in bag.dags.items()}}))
+'''
+    told = json.loads(in_airflow(tmp_path, code).splitlines()[-1])
+    assert told['errors'] == {}
+    assert told['dags'].keys() == DAGS
+    assert told['dags']['tiingo_to_postgres'] == ['bars', 'metadata', 'of_all', 'symbols']
+    assert 'lake_is_fresh' in told['dags']['verify_daily']
+
+
+def test_exit_codes_decide_whether_it_is_tried_again(tmp_path):
+    code = '''
+import json
+from airflow.exceptions import AirflowException, AirflowFailException
+import ticklake_verbs
+told = {}
+for code in (0, 1, 64, 65, 69, 70, 74, 75, 77, 78, 79, 130, -9):
+    try:
+        ticklake_verbs.raise_by_code('ticklake x', code, {'differences': ['d']})
+        told[code] = 'good'
+    except AirflowFailException:
+        told[code] = 'final'
+    except AirflowException:
+        told[code] = 'again'
+print(json.dumps([told, ticklake_verbs.result_of('words\\n{"rows": 3}\\n'), ticklake_verbs.result_of('words')]))
+'''
+    told, result, words = json.loads(in_airflow(tmp_path, code).splitlines()[-1])
+    assert {int(k) for k, v in told.items() if v == 'again'} == {69, 74, 75, 130, -9}
+    assert {int(k) for k, v in told.items() if v == 'final'} == {1, 64, 65, 70, 77, 78, 79}
+    assert result == {'rows': 3} and words == 'words'
+
+
+@pytest.fixture(scope='module')
+def world(stack, tmp_path_factory):
+    """A deployment with the samples in its lake, Tiingo as the simulator gives it, and an Airflow that knows of both."""
+    folder = tmp_path_factory.mktemp('airflow')
+    environment = stack.up(*PARTS, 'spark', 'airflow').env()
+    deployment = Deployment(folder / 'deployment', environment)
+    simulator = Simulator(folder / 'simulator', '--venues', 'tiingo', '--symbols', '2', '--rate', '5')
+    try:
+        deployment.run('replay', SAMPLES)
+        deployment.start('bus')
+        deployment.start('process,lake')
+        deployment.verify()
+        airflow = Airflow(stack)
+        binary = wrapped_binary(folder, 'backfill', 2)
+        settings = {k: v for k, v in deployment.env.items() if k.startswith('TICKLAKE_') and 'URL' not in k.replace('REGISTRY__URL', '')
+                    and 'STACK' not in k and 'CATALOG' not in k and 'SECRET' not in k}
+        settings |= {'TICKLAKE_BINARY': str(binary), 'TICKLAKE_SPARK_OPTIONS': ' '.join(SUBMIT_OPTIONS),
+                     'TICKLAKE_VENUES__TIINGO__REST_URL': f'http://127.0.0.1:{simulator.port}/tiingo'}
+        airflow.variable('ticklake_environment', settings)
+        airflow.postgres_connection('ticklake_store', deployment.url)
+        airflow.postgres_connection('ticklake_catalog', deployment.url)
+        airflow.secret_connection('ticklake_tiingo', SECRET)
+        yield airflow, deployment, simulator
+        for dag in DAGS:
+            airflow.pause(dag, True)
+    finally:
+        simulator.stop()
+        deployment.close()
+
+
+def interval(days_ago):
+    today = datetime.datetime.now(datetime.timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today - datetime.timedelta(days=days_ago)
+
+
+def rows_of_store(deployment):
+    """Every row of what a backfill of bars writes, without what is told of the fetching."""
+    return {name: deployment.psql(f'SELECT count(*) FROM ticklake.{name}') for name in ('trades', 'venue_candles', 'instruments')}
+
+
+def test_three_intervals_are_caught_up_with_a_task_that_fails_twice(world):
+    airflow, deployment, simulator = world
+    if deployment.run('backfill', '--help', check=None).returncode != 0:
+        pytest.skip('this ticklake has no backfill')
+    dag, start = 'tiingo_to_postgres', interval(3)
+    venue = {'TICKLAKE_VENUES__TIINGO__REST_URL': f'http://127.0.0.1:{simulator.port}/tiingo', 'TICKLAKE_VENUES__TIINGO__TOKEN': SECRET}
+    symbols = [s['symbol'] for s in json.loads(deployment.run('symbols', '--venue', 'tiingo', '--json', env=venue).stdout)]
+    airflow.variable('ticklake_tiingo', {'symbols': symbols, 'timeframe': '1h', 'start': start.isoformat(), 'retry_delay_s': 1})
+    wait_until(lambda: (airflow.ask('GET', f'dags/{dag}/details')['start_date'] or '').startswith(start.strftime('%Y-%m-%dT%H:%M')), 120,
+               'the DAG is read with its new start', pause=0.5)
+    airflow.pause(dag, False)
+    runs = wait_until(lambda: (r := airflow.runs(dag)) and len(r) == 3 and r, 120, 'three runs', pause=0.5)
+    tries = []
+    for i, run in enumerate(runs):
+        assert run['data_interval_start'].startswith(interval(3 - i).strftime('%Y-%m-%dT00:00'))
+        tasks = airflow.wait(dag, run['dag_run_id'])
+        bars = [t for (name, _), t in tasks.items() if name == 'bars']
+        assert len(bars) == 2 and {t['state'] for t in tasks.values()} == {'success'}
+        tries += [t['try_number'] for t in bars]
+    assert sum(tries) == 6 + 2 and max(tries) in (2, 3)  # two failures, of one task or of two
+    assert len(airflow.runs(dag)) == 3
+
+    before = rows_of_store(deployment)
+    assert int(before['venue_candles']) >= 2 * 3
+    lake = deployment.verify()
+    assert lake['equal'] and deployment.count('venue_candles') == int(before['venue_candles'])
+
+    run = runs[1]['dag_run_id']
+    airflow.clear(dag, run)
+    wait_until(lambda: airflow.state(dag, run) in ('queued', 'running'), 60, 'the cleared run runs again', pause=0.2)
+    tasks = airflow.wait(dag, run)
+    assert {t['state'] for t in tasks.values()} == {'success'} and min(t['try_number'] for t in tasks.values()) >= 2
+    assert rows_of_store(deployment) == before
+    words = airflow.log(dag, run, 'metadata', 2)
+    assert 'result' in words and SECRET not in words and deployment.url not in words
+
+
+def test_the_lake_is_kept_up(world):
+    airflow, deployment, _ = world
+    _, tasks = airflow.run('lake_upkeep')
+    assert tasks['compact', -1]['state'] == 'success'
+    assert {t['state'] for t in tasks.values()} <= {'success', 'skipped'}
+    deployment.verify()
+
+
+def test_spark_rebuilds_the_candles_of_a_range(world):
+    airflow, deployment, _ = world
+    expected = candles_of_lake(deployment.rows('candles'))
+    times = [k[3] // 10**9 for k in expected]
+    ends = [datetime.datetime.fromtimestamp(t, datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ') for t in (min(times), max(times) + 86400)]
+    run, tasks = airflow.run('rebuild_candles', **{'from': ends[0], 'to': ends[1], 'max_age_s': 3600})
+    assert tasks['rebuild', -1]['try_number'] == 1
+    assert_same_candles(candles_of_lake(deployment.rows('candles_spark')), expected)
+
+
+def test_a_difference_fails_loudly(world):
+    airflow, deployment, _ = world
+    run, tasks = airflow.run('verify_daily', max_age_s=3600)
+    assert tasks['lake_is_fresh', -1]['state'] == tasks['verify', -1]['state'] == 'success'
+    deployment.psql('DELETE FROM ticklake.trades WHERE ctid = (SELECT min(ctid) FROM ticklake.trades)')
+    run, tasks = airflow.run('verify_daily', 'failed', max_age_s=3600)
+    assert tasks['verify', -1]['state'] == 'failed' and tasks['verify', -1]['try_number'] == 1
+    assert 'difference' in airflow.log('verify_daily', run, 'verify')
