@@ -2,9 +2,12 @@
 
 import json
 import os
+import pathlib
+import re
 import time
 
-from figures_live import simulator, wait_for, write_config
+from connect_parts import Connect, consumer, delay, ends
+from figures_live import ask, simulator, wait_for, write_config
 from harness import ROUNDS, Figure, Folder, median, program, run, scaled, ticklake
 from stack_parts import BENCH, Backends, Deployment, cpu_of, run_counted, server_program
 
@@ -40,6 +43,7 @@ def copy():
     rows, ours, text, binary = scaled(400_000), [], [], []
     for _ in range(ROUNDS):
         with Folder() as folder, Deployment(folder) as d:
+            appended(d, 0)
             ours.append(appended(d, rows))
             text.append(copied(d, rows, folder / "rows", ""))
             binary.append(copied(d, rows, folder / "rows", "WITH (FORMAT binary)"))
@@ -149,9 +153,10 @@ def started(d):
 
 
 def all_committed(worker):
-    """One commit may be under way and hold less than all; the next one holds the rest, and its candles."""
-    commits = worker.status()["worker"]["commits"]
-    worker.wait(lambda s: s["worker"]["commits"] > commits, 60, "the last commit")
+    """What it has taken waits for no commit any more; verify says afterwards whether all of it is there."""
+    def waiting():
+        return int(re.search(rb"^ticklake_lake_buffered_rows (\d+)$", ask(worker.found, "/metrics"), re.M).group(1))
+    worker.wait(lambda _: waiting() == 0, 60, "the last commit")
 
 
 def servers_cpu():
@@ -250,3 +255,70 @@ def live():
                  reached=p99 <= 1000, note=f"p50 {p50:.0f} ms; {hops}; {trades:.0f} trades/s and as many quotes for {elapsed:.0f} s from four "
                  "venues; of a core " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in cpu.items()) + "; memory "
                  + ", ".join(f"{k} {v:.0f} MB" for k, v in memory.items()))
+
+
+# ---- Debezium ----
+
+PATIENCE_S = 150
+
+
+def publish_by_ours(d, rows):
+    """The backlog of the slot to Kafka, and then the delays of single transactions, as two kinds of consumer see them."""
+    begun = time.monotonic()
+    bus = d.start("bus")
+    bus.wait(lambda s: s["bus"]["rows"] >= rows, PATIENCE_S, "the backlog is on Kafka")
+    told = {"rate": rows / bus.cpu_seconds(), "wall": rows / (time.monotonic() - begun), "rss": bus.kb("VmHWM") / 1024}
+    topic = f"{d.prefix}market.trades"
+    told["committed"] = delay(d, topic, 9_000_000_000, "read_committed")
+    told["uncommitted"] = delay(d, topic, 9_100_000_000, "read_uncommitted")
+    bus.stop()
+    return told
+
+
+def publish_by_debezium(d, slot, rows):
+    client = consumer()
+    with Connect(d, slot) as peer:
+        def count():
+            peer.check()
+            time.sleep(0.2)
+            return sum(ends(client, peer.topic).values())
+        first = wait_for(count, PATIENCE_S, "Debezium's first record")
+        cpu, begun = peer.cpu_seconds(), time.monotonic()
+        now = first
+        while now < rows and time.monotonic() < begun + PATIENCE_S:
+            now = count()
+        told = {"rate": (now - first) / max(peer.cpu_seconds() - cpu, 0.01), "wall": (now - first) / (time.monotonic() - begun), "done": now}
+        if now >= rows:
+            told["delay"] = delay(d, peer.topic, 9_200_000_000, "read_uncommitted")
+        told["rss"] = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{peer.process.pid}/status").read_text()).group(1)) / 1024
+    client.close()
+    return told
+
+
+def debezium():
+    rows = scaled(500_000)
+    with Folder() as folder, Deployment(folder) as d:
+        appended(d, 0)
+        d.make_slot()
+        d.make_slot(f"{d.name}_debezium")
+        appended(d, rows)
+        ours = publish_by_ours(d, rows)
+        written = rows + ours["committed"]["rows"] + ours["uncommitted"]["rows"]
+        peer = publish_by_debezium(d, f"{d.name}_debezium", written)
+    ratio = ours["rate"] / peer["rate"]
+    yield Figure("PostgreSQL to Kafka, rows per CPU second of the publisher", thousands(ours["rate"]),
+                 f"{thousands(peer['rate'])} (Debezium, tuned)", f"{ratio:.1f}", "5", ratio >= 5,
+                 f"the same {rows:,} trades, Avro by the registry, three replicas, lz4; ours with transactions, Debezium 3.3.1 in Kafka "
+                 f"Connect 3.9.2 without and counted from its first record; by the clock {thousands(ours['wall'])} and "
+                 f"{thousands(peer['wall'])} rows/s" + ("" if "delay" in peer else f"; it was stopped at {peer['done']:,} rows"))
+    yield Figure("memory of the publisher, at most", f"{ours['rss']:.0f} MB", f"{peer['rss']:.0f} MB (Debezium's JVM)",
+                 f"{ours['rss'] / peer['rss']:.2f}")
+    theirs = peer.get("delay", {"p50": float("nan"), "p99": float("nan")})
+    for kind, words, reach in (("committed", "with transactions", "250 ms"), ("uncommitted", "read without waiting for the transaction's end",
+                                                                             "below Debezium's")):
+        p99 = ours[kind]["p99"]
+        yield Figure(f"commit in PostgreSQL to a Kafka consumer, 1,000 rows/s, {words}, p99", f"{p99:.0f} ms",
+                     f"{theirs['p99']:.0f} ms (Debezium, tuned)", f"{p99 / theirs['p99']:.2f}", reach,
+                     p99 <= 250 if kind == "committed" else p99 < theirs["p99"],
+                     f"p50 {ours[kind]['p50']:.0f} ms, Debezium's {theirs['p50']:.0f} ms; ten rows a transaction every 10 ms, the first "
+                     f"5 s left out; from before the transaction is sent")

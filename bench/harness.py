@@ -169,6 +169,9 @@ METHOD = """
 - The recordings hold some 60,000 trades. The replays, the candles and the Parquet files are a generated market, by seed: for
   replays in Binance's own frames (`bench/market_frames.c`), live by `ticklake simulate` over real sockets.
 - Data folders are on a disk, with every sync, where a note does not say otherwise.
+- The distributed figures have a stack of their own (`stack/`: PostgreSQL, ZooKeeper and three brokers, registry, S3), on the same
+  disk and the same cores as everything that is measured: by the clock they all share what one machine has. A server's CPU is that
+  of its processes while ours or the peer's ran.
 """
 
 
