@@ -78,6 +78,7 @@ void table_cell(struct table_out *t, const char *format, ...) __attribute__((for
 void table_print(struct table_out *t, struct buf *out);
 void print_out(struct buf *out); /* to standard output; frees */
 
+extern const struct command command_backfill, command_repair, command_jobs;
 extern const struct command command_candles, command_run, command_replay, command_simulate,
     command_gaps, command_status, command_positions, command_venues, command_symbols, command_files,
     command_verify, command_validate, command_compact, command_expire_snapshots,

@@ -1,5 +1,6 @@
 /* simulate: the venues on loopback, with scripted faults and an independent count. */
 #include "command/command.h"
+#include "io/clock.h"
 #include "simulate/simulate.h"
 
 #include <stdio.h>
@@ -26,6 +27,14 @@ static const struct option options[] = {
     {"late-ms", "MS", "by so much (default 5000)"},
     {"garbage", "N", "one in N frames is followed by garbage"},
     {"silence", "N", "one in N events begins a silence of the connection"},
+    {"past", "N", "trades of each symbol before the beginning, for REST and daily files"},
+    {"past-from", "TIME", "from this time (default: an hour ago)"},
+    {"past-to", "TIME", "to this time (default: the beginning)"},
+    {"allowance", "N", "Tiingo's REST takes so many requests an hour"},
+    {"token", "TOKEN", "Tiingo's REST takes this token only"},
+    {"rest-429", "N", "one in N REST requests is refused with Retry-After"},
+    {"rest-5xx", "N", "one in N fails"},
+    {"bad-checksum", NULL, "the checksums of the daily files are wrong"},
     {"report", "FILE", "the truth as JSON, at the end (default: standard output)"},
     {NULL, NULL, NULL},
 };
@@ -76,7 +85,24 @@ static void fill_faults(const struct invocation *inv, struct simulate_faults *f)
         .silence = one_in(inv, "silence"),
         .disconnect_at_ms = option_int(inv, "disconnect-at", 0, 0, INT32_MAX),
         .late_ms = option_int(inv, "late-ms", 5000, 1, INT32_MAX),
+        .rest_429 = one_in(inv, "rest-429"),
+        .rest_5xx = one_in(inv, "rest-5xx"),
+        .bad_checksum = option_given(inv, "bad-checksum"),
     };
+}
+
+static enum err_code read_past(const struct invocation *inv, struct simulate_options *o,
+                               struct err *e)
+{
+    const char *from = option_text(inv, "past-from", NULL), *to = option_text(inv, "past-to", NULL);
+    o->past = option_int(inv, "past", 0, 0, 200000);
+    o->past_to_ns = clock_wall_ns();
+    o->past_from_ns = o->past_to_ns - NS_PER_HOUR;
+    if ((from && time_parse_iso(str_of(from), &o->past_from_ns) != ERR_OK) ||
+        (to && time_parse_iso(str_of(to), &o->past_to_ns) != ERR_OK) ||
+        o->past_from_ns >= o->past_to_ns)
+        return ERR(e, ERR_USAGE, "--past-from, --past-to: expected times as 2024-08-08T00:00:00Z");
+    return ERR_OK;
 }
 
 static enum err_code write_report(const struct invocation *inv, const struct simulate *s,
@@ -118,12 +144,15 @@ static int simulate(struct invocation *inv)
         .seed = (uint64_t)option_int(inv, "seed", 1, 0, INT64_MAX),
         .seconds = option_int(inv, "seconds", 0, 0, INT32_MAX),
         .trades = option_int(inv, "trades", 0, 0, INT64_MAX),
+        .allowance = option_int(inv, "allowance", 0, 0, INT32_MAX),
+        .token = option_text(inv, "token", NULL),
         .notice = notice,
     };
     fill_faults(inv, &o.faults);
     struct simulate *s = NULL;
     command_signals_block();
-    enum err_code code = simulate_open(&o, &s, &e);
+    enum err_code code = read_past(inv, &o, &e);
+    if (code == ERR_OK) code = simulate_open(&o, &s, &e);
     if (code == ERR_OK) code = command_signals_start(stop, s, &e);
     if (code == ERR_OK) {
         LOG(INFO, "simulate", "listening", LOG_I64("port", simulate_port(s)));

@@ -196,7 +196,7 @@ struct config *config_free(struct config *c)
         struct config_venue *v = &c->venues[i];
         config_free_list(&v->symbols);
         config_free_list(&v->streams);
-        char *texts[] = {v->name, v->ws_url, v->rest_url, v->token, v->token_file};
+        char *texts[] = {v->name, v->ws_url, v->rest_url, v->archive_url, v->token, v->token_file};
         for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) free(texts[t]);
     }
     free(c->path);

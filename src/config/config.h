@@ -31,6 +31,8 @@ struct config_venue {
     struct config_list symbols; /* normalised, or "*" */
     struct config_list streams; /* trade, agg_trade, quote; empty: the venue's tape and quotes */
     char *ws_url, *rest_url;    /* NULL: the venue's own */
+    char *archive_url;          /* of daily files; NULL: the venue's own */
+    int64_t requests_per_hour, requests_per_day; /* -1: the venue's own; 0: not counted */
     char *token, *token_file;
     int line;
 };

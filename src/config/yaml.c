@@ -41,17 +41,45 @@ static bool text_of(struct walk *w, const yaml_node_t *n, const char *key, struc
     return config_expand(w->c, place(w, n, where), raw, out);
 }
 
-static const char *const venue_keys[] = {"name",     "symbols", "streams",   "ws_url",
-                                         "rest_url", "token",   "token_file"};
+static const char *const venue_keys[] = {
+    "name",  "symbols",    "streams",           "ws_url",          "rest_url", "archive_url",
+    "token", "token_file", "requests_per_hour", "requests_per_day"};
 
 static char **venue_text(struct config_venue *v, struct str key)
 {
     if (str_is(key, "name")) return &v->name;
     if (str_is(key, "ws_url")) return &v->ws_url;
     if (str_is(key, "rest_url")) return &v->rest_url;
+    if (str_is(key, "archive_url")) return &v->archive_url;
     if (str_is(key, "token")) return &v->token;
     if (str_is(key, "token_file")) return &v->token_file;
     return NULL;
+}
+
+static int64_t *venue_number(struct config_venue *v, struct str key)
+{
+    if (str_is(key, "requests_per_hour")) return &v->requests_per_hour;
+    if (str_is(key, "requests_per_day")) return &v->requests_per_day;
+    return NULL;
+}
+
+static void assign_number(struct config *c, const char *where, struct str key, struct str value,
+                          int64_t *to)
+{
+    int64_t number;
+    if (str_to_i64(value, &number) == ERR_OK && number >= 0 && number <= INT32_MAX)
+        *to = number;
+    else
+        config_error(c, where, "%.*s: expected a whole number from 0 to %d, got \"%.*s\"",
+                     STR_ARG(key), INT32_MAX, STR_ARG(value));
+}
+
+/* Those of the venue, until something else is said. */
+static struct config_venue *new_venue(struct config *c)
+{
+    struct config_venue *v = &c->venues[c->venue_count];
+    v->requests_per_hour = v->requests_per_day = -1;
+    return v;
 }
 
 static struct config_list *venue_list(struct config_venue *v, struct str key)
@@ -74,7 +102,8 @@ static void unknown_venue_key(struct config *c, const char *where, struct str ke
     }
     config_error(c, where,
                  "unknown key %.*s of a venue%s%s%s; expected name, symbols, streams, "
-                 "ws_url, rest_url, token or token_file",
+                 "ws_url, rest_url, archive_url, token, token_file, requests_per_hour or "
+                 "requests_per_day",
                  STR_ARG(key), best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
 }
 
@@ -89,13 +118,17 @@ void config_set_venue(struct config *c, const char *where, struct str venue, str
             config_error(c, where, "more than %d venues", CONFIG_VENUES_MAX);
             return;
         }
-        v = &c->venues[c->venue_count++];
+        v = new_venue(c);
+        c->venue_count++;
         config_replace_text(&v->name, venue);
     }
     char **text = venue_text(v, key);
     struct config_list *list = venue_list(v, key);
+    int64_t *number = venue_number(v, key);
     if (text) {
         config_replace_text(text, value);
+    } else if (number) {
+        assign_number(c, where, key, value, number);
     } else if (list) {
         config_free_list(list);
         while (value.n) config_list_add(list, str_trim(str_cut(&value, ',')));
@@ -139,7 +172,7 @@ static void read_venue(struct walk *w, const yaml_node_t *n)
         config_error(w->c, place(w, n, where), "more than %d venues", CONFIG_VENUES_MAX);
         return;
     }
-    struct config_venue *v = &w->c->venues[w->c->venue_count];
+    struct config_venue *v = new_venue(w->c);
     v->line = (int)n->start_mark.line + 1;
     struct buf text;
     buf_init(&text, 1 << 16);
@@ -152,8 +185,12 @@ static void read_venue(struct walk *w, const yaml_node_t *n)
         str_copy(name, sizeof name, key);
         char **slot = venue_text(v, key);
         struct config_list *list = venue_list(v, key);
+        int64_t *number = venue_number(v, key);
         if (slot) {
             if (text_of(w, vn, name, &text)) config_replace_text(slot, buf_str(&text));
+        } else if (number) {
+            if (text_of(w, vn, name, &text))
+                assign_number(w->c, place(w, vn, where), key, buf_str(&text), number);
         } else if (list) {
             read_list(w, vn, name, list);
         } else {

@@ -172,6 +172,7 @@ const struct sim_venue sim_binance = {
     .trade = trade,
     .quote_frame = quote_frame,
     .rest = rest,
+    .history = sim_binance_history,
     .retime = retime,
 };
 
@@ -187,5 +188,6 @@ const struct sim_venue sim_binance_futures = {
     .trade = futures_trade,
     .quote_frame = futures_quote,
     .rest = futures_rest,
+    .history = sim_binance_history,
     .retime = retime,
 };

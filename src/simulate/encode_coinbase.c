@@ -128,4 +128,5 @@ const struct sim_venue sim_coinbase = {
     .trade = trade,
     .quote_frame = quote_frame,
     .rest = rest,
+    .history = sim_coinbase_history,
 };

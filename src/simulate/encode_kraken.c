@@ -141,4 +141,5 @@ const struct sim_venue sim_kraken = {
     .trade = trade,
     .quote_frame = quote_frame,
     .rest = rest,
+    .history = sim_kraken_history,
 };

@@ -128,5 +128,6 @@ const struct sim_venue sim_tiingo = {
     .trade = trade,
     .quote_frame = quote_frame,
     .rest = rest,
+    .history = sim_tiingo_history,
     .retime = retime,
 };

@@ -63,6 +63,7 @@ void market_init(struct sim_market *m, const struct sim_venue *venue, int symbol
 
 void market_done(struct sim_market *m)
 {
+    for (int i = 0; i < m->count; i++) free(m->symbols[i].tape);
     free(m->symbols);
     m->symbols = NULL;
 }
@@ -75,7 +76,21 @@ static int64_t trade_time(const struct sim_market *m, const struct sim_symbol *s
     return t > s->last_time_ns ? t : s->last_time_ns + unit;
 }
 
-struct sim_trade market_trade(struct sim_market *m, int i, int64_t now_ns)
+static u128 hash_of(const struct sim_market *m, const struct sim_trade *t)
+{
+    const struct trade event = {
+        .stream = (uint8_t)m->venue->tape,
+        .side = (uint8_t)(m->venue->ids ? t->side : SIDE_UNKNOWN),
+        .has_id = m->venue->ids,
+        .id = m->venue->ids ? t->id : 0,
+        .price = t->price,
+        .size = t->size,
+        .venue_time_ns = t->time_ns,
+    };
+    return proof_hash_trade(&m->symbols[t->symbol].series, &event);
+}
+
+static struct sim_trade next_trade(struct sim_market *m, int i, int64_t now_ns)
 {
     struct sim_symbol *s = &m->symbols[i];
     int64_t step = (int64_t)(sim_random(&m->random) % 11) - 5;
@@ -92,25 +107,39 @@ struct sim_trade market_trade(struct sim_market *m, int i, int64_t now_ns)
         .size = dec_normal(size, s->size_scale),
         .side = sim_random(&m->random) % 2 ? SIDE_BUY : SIDE_SELL,
     };
-    if (s->truth.generated++ == 0) s->truth.first_id = t.id;
-    s->truth.last_id = t.id;
+    sim_tape_add(s, &t);
+    s->truth.all_sum += hash_of(m, &t);
     return t;
+}
+
+struct sim_trade market_trade(struct sim_market *m, int i, int64_t now_ns)
+{
+    struct sim_trade t = next_trade(m, i, now_ns);
+    struct sim_truth *truth = &m->symbols[i].truth;
+    if (truth->generated++ == 0) truth->first_id = t.id;
+    truth->last_id = t.id;
+    return t;
+}
+
+void market_past(struct sim_market *m, int64_t trades, int64_t from_ns, int64_t to_ns)
+{
+    for (int i = 0; i < m->count; i++) {
+        for (int64_t k = 0; k < trades; k++) {
+            /* Evenly, and each somewhere in its own part of the time. */
+            int64_t part_ns = (to_ns - from_ns) / trades;
+            int64_t in_part =
+                part_ns > 0 ? (int64_t)(sim_random(&m->random) % (uint64_t)part_ns) : 0;
+            (void)next_trade(m, i, from_ns + k * part_ns + in_part);
+            m->symbols[i].truth.past++;
+        }
+    }
 }
 
 void market_sent(struct sim_market *m, const struct sim_trade *t)
 {
     struct sim_symbol *s = &m->symbols[t->symbol];
-    struct trade event = {
-        .stream = (uint8_t)m->venue->tape,
-        .side = (uint8_t)(m->venue->ids ? t->side : SIDE_UNKNOWN),
-        .has_id = m->venue->ids,
-        .id = m->venue->ids ? t->id : 0,
-        .price = t->price,
-        .size = t->size,
-        .venue_time_ns = t->time_ns,
-    };
     s->truth.sent++;
-    s->truth.sent_sum += proof_hash_trade(&s->series, &event);
+    s->truth.sent_sum += hash_of(m, t);
 }
 
 struct quote market_quote(struct sim_market *m, int i, int64_t now_ns)

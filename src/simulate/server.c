@@ -1,5 +1,6 @@
 #include "simulate/server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { TICK_US = 1000, BODY_PIECE = 16 << 10, CLIENT_FRAME_MAX = 1 << 20 };
@@ -112,22 +113,71 @@ bool server_flushed(const struct sim_client *c) { return c->queue.len == 0; }
 
 /* --- HTTP --- */
 
-static int begin_answer(struct lws *wsi, struct session *session, struct str path)
+/* "a=1&b=2" of the arguments as the library has them, one by one. */
+static void read_query(struct lws *wsi, struct buf *out)
+{
+    char part[1024];
+    for (int i = 0;; i++) {
+        int n = lws_hdr_copy_fragment(wsi, part, sizeof part, WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (n <= 0) break;
+        if (i) buf_add_byte(out, '&');
+        buf_add(out, part, (size_t)n);
+    }
+}
+
+static struct str read_header(struct lws *wsi, enum lws_token_indexes which, char *to, size_t size)
+{
+    int n = lws_hdr_copy(wsi, to, (int)size, which);
+    return (struct str){to, n > 0 ? (size_t)n : 0};
+}
+
+static void make_answer(struct lws *wsi, struct sim_answer *a, struct str path,
+                        struct sim_rest *out)
 {
     struct sim_server *v = server_of(wsi);
+    char authorization[512], range[64];
+    struct str rest;
+    struct buf whole;
+    buf_init(&whole, 1 << 16);
+    int market = sim_market_by_path(v->sim, path, &rest);
+    *out = (struct sim_rest){.body = &a->body, .status = 200};
+    if (market < 0) {
+        out->status = 404;
+        buf_add_cstr(&a->body, "{\"message\":\"not found\"}");
+    } else {
+        buf_add_str(&whole, rest);
+        buf_add_byte(&whole, '?');
+        read_query(wsi, &whole);
+        struct str all = buf_str(&whole);
+        const struct sim_request r = {
+            .path = rest,
+            .query = {all.p + rest.n + 1, all.n - rest.n - 1},
+            .whole = all,
+            .authorization =
+                read_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization, sizeof authorization),
+            .range = read_header(wsi, WSI_TOKEN_HTTP_RANGE, range, sizeof range)};
+        sim_rest_answer(v->sim, market, &r, out);
+    }
+    buf_free(&whole);
+}
+
+static int begin_answer(struct lws *wsi, struct session *session, struct str path)
+{
     uint8_t headers[LWS_PRE + 1024], *start = headers + LWS_PRE, *p = start;
     uint8_t *end = headers + sizeof headers - 1;
     struct sim_answer *a = calloc(1, sizeof *a);
     CHECK(a != NULL);
     session->answer = a;
-    buf_init(&a->body, 64 << 20);
-    struct str rest;
-    int market = sim_market_by_path(v->sim, path, &rest);
-    const struct sim_market *m = market < 0 ? NULL : sim_market_at(v->sim, market);
-    a->status = m && m->venue->rest(m, rest, &a->body) ? 200 : 404;
-    if (a->status == 404) buf_add_cstr(&a->body, "{\"message\":\"not found\"}");
-    if (lws_add_http_common_headers(wsi, (unsigned)a->status, "application/json", a->body.len, &p,
-                                    end) ||
+    buf_init(&a->body, 300 << 20);
+    struct sim_rest out;
+    make_answer(wsi, a, path, &out);
+    const char *type = out.type ? out.type : "application/json";
+    char retry[16];
+    int n = snprintf(retry, sizeof retry, "%d", out.retry_after_s);
+    if (lws_add_http_common_headers(wsi, (unsigned)out.status, type, a->body.len, &p, end) ||
+        (out.retry_after_s > 0 &&
+         lws_add_http_header_by_name(wsi, (const unsigned char *)"retry-after:",
+                                     (const unsigned char *)retry, n, &p, end)) ||
         lws_finalize_write_http_header(wsi, start, &p, end))
         return -1;
     lws_callback_on_writable(wsi);
@@ -139,6 +189,7 @@ static int write_answer(struct lws *wsi, struct session *session)
     struct sim_answer *a = session->answer;
     uint8_t piece[LWS_PRE + BODY_PIECE];
     if (!a) return -1;
+    if (a->body.len == 0) return lws_http_transaction_completed(wsi) ? -1 : 0;
     size_t left = a->body.len - a->at, n = left < BODY_PIECE ? left : BODY_PIECE;
     memcpy(piece + LWS_PRE, a->body.data + a->at, n);
     a->at += n;

@@ -2,7 +2,7 @@
 #ifndef TICKLAKE_SIMULATE_SERVER_H
 #define TICKLAKE_SIMULATE_SERVER_H
 
-#include "simulate/simulate_internal.h"
+#include "simulate/history.h"
 
 #include <libwebsockets.h>
 
@@ -27,12 +27,14 @@ struct sim_client {
 struct sim_answer {
     struct buf body;
     size_t at;
-    int status;
 };
 
 struct sim_server;
 /* What the server asks of the simulator. */
 int sim_market_by_path(struct simulate *s, struct str path, struct str *ret_rest); /* -1 */
+/* The answer to a REST request of that market, faults and allowances included. */
+void sim_rest_answer(struct simulate *s, int market, const struct sim_request *r,
+                     struct sim_rest *out);
 const struct sim_market *sim_market_at(const struct simulate *s, int index);
 void sim_client_opened(struct simulate *s, struct sim_client *c);
 void sim_client_closed(struct simulate *s, struct sim_client *c);

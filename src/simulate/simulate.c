@@ -28,6 +28,10 @@ struct simulate {
         int64_t id;
     } last_sent; /* a duplicate goes out right behind itself */
     uint64_t random;
+    struct {
+        int64_t requests, refused, used, hour; /* used: of the allowance in that hour */
+        uint64_t random;
+    } rest;
     struct buf frame;
     atomic_bool stopping;
 };
@@ -59,6 +63,63 @@ const struct sim_market *sim_market_at(const struct simulate *s, int index)
 {
     return &s->markets[index];
 }
+/* An error as the venue words it, or as some machine before it does. */
+static void refuse(struct sim_rest *out, int status, int retry_after_s, const char *words)
+{
+    out->status = status;
+    out->retry_after_s = retry_after_s;
+    out->type = "text/plain";
+    buf_add_cstr(out->body, words);
+}
+
+/* Of Tiingo: the token, and how many requests an hour. Errors are plain text, the allowance's even with status 200. */
+static bool lets_in(struct simulate *s, const struct sim_request *r, struct sim_rest *out)
+{
+    struct str token = r->authorization;
+    bool good = str_starts(token, "Token ") && token.n > 6;
+    if (good && s->options.token) {
+        token = (struct str){token.p + 6, token.n - 6};
+        good = str_is(token, s->options.token);
+    }
+    if (!good) {
+        refuse(out, 401, 0, "{\"detail\":\"Invalid token.\"}");
+        return false;
+    }
+    int64_t hour = clock_wall_ns() / NS_PER_HOUR;
+    if (hour != s->rest.hour) s->rest.used = 0;
+    s->rest.hour = hour;
+    if (!s->options.allowance || s->rest.used++ < s->options.allowance) return true;
+    refuse(out, 200, 0,
+           "Error: You have run over your hourly request allocation. Please upgrade at tiingo.com");
+    return false;
+}
+
+static bool maybe_fails(struct simulate *s, struct sim_rest *out)
+{
+    if (sim_one_in(&s->rest.random, s->options.faults.rest_429))
+        refuse(out, 429, 1, "{\"code\":-1003,\"msg\":\"Too many requests\"}");
+    else if (sim_one_in(&s->rest.random, s->options.faults.rest_5xx))
+        refuse(out, 503, 0, "<html>Service Unavailable</html>");
+    else
+        return false;
+    s->rest.refused++;
+    return true;
+}
+
+void sim_rest_answer(struct simulate *s, int market, const struct sim_request *r,
+                     struct sim_rest *out)
+{
+    const struct sim_market *m = &s->markets[market];
+    s->rest.requests++;
+    if (maybe_fails(s, out)) return;
+    if (m->venue == &sim_tiingo && !lets_in(s, r, out)) return;
+    bool archive = str_starts(r->path, "/archive/");
+    if (archive && sim_archive(m, r, s->options.faults.bad_checksum, out)) return;
+    if (!archive && m->venue->history && m->venue->history(m, r, out)) return;
+    if (!archive && m->venue->rest(m, r->whole, out->body)) return;
+    refuse(out, 404, 0, "{\"message\":\"not found\"}");
+}
+
 void sim_reply(struct sim_client *c, struct str frame) { server_send(c, frame); }
 
 void sim_client_opened(struct simulate *s, struct sim_client *c)
@@ -314,6 +375,9 @@ static void add_market(struct simulate *s, const struct sim_venue *v)
     CHECK(s->market_count < SIM_VENUES_MAX);
     int i = s->market_count++;
     market_init(&s->markets[i], v, s->options.symbols, s->options.seed * 31 + (uint64_t)i);
+    if (s->options.past)
+        market_past(&s->markets[i], s->options.past, s->options.past_from_ns,
+                    s->options.past_to_ns);
     s->played[i] = playback_has(s->playback, v->name);
     s->generated_count += !s->played[i];
 }
@@ -340,6 +404,7 @@ enum err_code simulate_open(const struct simulate_options *o, struct simulate **
     CHECK(s != NULL);
     s->options = *o;
     s->random = o->seed * 7 + 1;
+    s->rest.random = o->seed * 13 + 1;
     s->last_sent.market = -1;
     buf_init(&s->frame, 1 << 20);
     faults_init(&s->faults, &o->faults, o->seed);
@@ -371,16 +436,19 @@ void simulate_stop(struct simulate *s)
 
 static void report_symbol(const struct sim_market *m, const struct sim_symbol *y, struct buf *json)
 {
-    char hex[33];
+    char hex[33], all[33];
     hash_hex(y->truth.sent_sum, hex);
-    buf_addf(json,
-             "{\"venue\":\"%s\",\"symbol\":\"%s\",\"stream\":\"%s\",\"ids\":%s,\"generated\":%lld,"
-             "\"sent\":%lld,"
-             "\"held_back\":%lld,\"first_id\":%lld,\"last_id\":%lld,\"sent_sum\":\"%s\"}",
-             m->venue->name, y->symbol, stream_text(m->venue->tape),
-             m->venue->ids ? "true" : "false", (long long)y->truth.generated,
-             (long long)y->truth.sent, (long long)y->truth.held_back, (long long)y->truth.first_id,
-             (long long)y->truth.last_id, hex);
+    hash_hex(y->truth.all_sum, all);
+    buf_addf(
+        json,
+        "{\"venue\":\"%s\",\"symbol\":\"%s\",\"stream\":\"%s\",\"ids\":%s,\"generated\":%lld,"
+        "\"sent\":%lld,"
+        "\"held_back\":%lld,\"first_id\":%lld,\"last_id\":%lld,\"sent_sum\":\"%s\",\"past\":%lld,"
+        "\"all_sum\":\"%s\"}",
+        m->venue->name, y->symbol, stream_text(m->venue->tape), m->venue->ids ? "true" : "false",
+        (long long)y->truth.generated, (long long)y->truth.sent, (long long)y->truth.held_back,
+        (long long)y->truth.first_id, (long long)y->truth.last_id, hex, (long long)y->truth.past,
+        all);
 }
 
 void simulate_report(const struct simulate *s, struct buf *json)
@@ -389,7 +457,8 @@ void simulate_report(const struct simulate *s, struct buf *json)
     buf_add_cstr(json, "{\"series\":[");
     for (int i = 0; i < s->market_count; i++) {
         for (int k = 0; k < s->markets[i].count; k++) {
-            if (!s->markets[i].symbols[k].truth.generated) continue;
+            const struct sim_truth *truth = &s->markets[i].symbols[k].truth;
+            if (!truth->generated && !truth->past) continue;
             buf_add_cstr(json, first ? "" : ",\n");
             report_symbol(&s->markets[i], &s->markets[i].symbols[k], json);
             first = false;
@@ -399,13 +468,15 @@ void simulate_report(const struct simulate *s, struct buf *json)
     playback_report(s->playback, json);
     buf_addf(
         json,
-        "],\n\"trades\":%lld,\"quotes\":%lld,\"connections\":%lld,\"faults\":{\"duplicate\":%lld,"
+        "],\n\"trades\":%lld,\"quotes\":%lld,\"connections\":%lld,\"requests\":%lld,"
+        "\"requests_refused\":%lld,\"faults\":{\"duplicate\":%lld,"
         "\"missing\":%lld,"
         "\"reorder\":%lld,\"late\":%lld,\"garbage\":%lld,\"disconnect\":%lld,\"silence\":%lld}}\n",
         (long long)s->trades, (long long)s->quotes, (long long)s->connections,
-        (long long)s->faults.duplicates, (long long)s->faults.missing,
-        (long long)s->faults.reordered, (long long)s->faults.late, (long long)s->faults.garbage,
-        (long long)s->faults.disconnects, (long long)s->faults.silences);
+        (long long)s->rest.requests, (long long)s->rest.refused, (long long)s->faults.duplicates,
+        (long long)s->faults.missing, (long long)s->faults.reordered, (long long)s->faults.late,
+        (long long)s->faults.garbage, (long long)s->faults.disconnects,
+        (long long)s->faults.silences);
 }
 
 struct simulate *simulate_close(struct simulate *s)

@@ -1,7 +1,8 @@
 /* simulate.h - the venues on loopback, in their own protocols, with scripted faults and an independent count.
  *
  * Serves    one port: WebSocket at /NAME/ws (and the venue's own paths below it), REST at /NAME/... with the venue's own
- *           instrument list and recent trades. A client cannot tell it from the venue, but for the address.
+ *           instrument list and history: trades (those that were never sent included), bars, daily files below
+ *           /NAME/archive. A client cannot tell it from the venue, but for the address.
  * Data      recordings (the venue's own frames, re-timed to now or as recorded, at any speed) or a generated market: by
  *           seed, symbols and rate; a random walk in the tick sizes of the venue, ids rising by one, exact decimals.
  * Faults    counted and drawn by seed: disconnect, duplicate, missing (ids never sent), reorder, late, garbage, and
@@ -18,8 +19,10 @@
 
 struct simulate_faults { /* one in N events; 0: never */
     int32_t disconnect, duplicate, missing, reorder, late, garbage, silence;
-    int64_t disconnect_at_ms; /* once, so long after the first subscription; 0: never */
-    int64_t late_ms;          /* how late */
+    int32_t rest_429, rest_5xx; /* one in N REST requests */
+    bool bad_checksum;          /* of the daily files */
+    int64_t disconnect_at_ms;   /* once, so long after the first subscription; 0: never */
+    int64_t late_ms;            /* how late */
 };
 struct simulate_options {
     const char *bind;          /* 127.0.0.1 */
@@ -35,7 +38,10 @@ struct simulate_options {
     int32_t rate;    /* generated trades a second in all */
     int32_t quotes_per_trade;
     uint64_t seed;
-    int64_t seconds, trades; /* end after; 0: no limit */
+    int64_t seconds, trades;                /* end after; 0: no limit */
+    int64_t past, past_from_ns, past_to_ns; /* trades of each symbol in that time, by REST alone */
+    int64_t allowance;                      /* Tiingo's REST requests an hour; 0: no limit */
+    const char *token;                      /* that Tiingo's REST takes; NULL: any */
     struct simulate_faults faults;
     void (*notice)(void *ctx, const char *venue, const char *what, const char *detail);
     void *ctx;

@@ -13,6 +13,7 @@
 #include "recording/recording.h"
 #include "simulate/simulate.h"
 
+enum { SIM_TAPE_MAX = 200000 }; /* trades of a symbol that REST still has */
 enum { SIM_VENUES_MAX = 8, SIM_NAME_MAX = 48, SIM_QUEUE_MAX = 64 << 20, SIM_QUEUE_HIGH = 8 << 20 };
 
 uint64_t sim_random(uint64_t *state);
@@ -31,6 +32,8 @@ struct sim_truth {                      /* of one symbol */
     int64_t generated, sent, held_back; /* held_back: by the fault `missing` */
     int64_t first_id, last_id;
     u128 sent_sum; /* of the proof's hashes of the trades sent at least once */
+    int64_t past;  /* traded before the simulator began */
+    u128 all_sum;  /* of all trades: the past, and what was held back too */
 };
 
 struct sim_symbol {
@@ -41,7 +44,10 @@ struct sim_symbol {
     bool wanted; /* somebody subscribed to its trades: it is traded from then on */
     struct series series;
     struct sim_truth truth;
+    struct sim_trade *tape; /* what REST knows: everything generated, in order */
+    size_t tape_count, tape_cap;
 };
+void sim_tape_add(struct sim_symbol *s, const struct sim_trade *t);
 
 struct sim_market {
     const struct sim_venue *venue;
@@ -51,6 +57,8 @@ struct sim_market {
 };
 void market_init(struct sim_market *m, const struct sim_venue *venue, int symbols, uint64_t seed);
 void market_done(struct sim_market *m);
+/* Trades of each symbol from a time to another, by the seed: known by REST alone. */
+void market_past(struct sim_market *m, int64_t trades, int64_t from_ns, int64_t to_ns);
 /* Next trade of symbol i at now; counts it as generated. */
 struct sim_trade market_trade(struct sim_market *m, int i, int64_t now_ns);
 void market_sent(struct sim_market *m, const struct sim_trade *t); /* to at least one client */
@@ -59,6 +67,8 @@ int market_find(const struct sim_market *m, struct str venue_symbol); /* any cas
 
 /* --- venues --- */
 
+struct sim_request; /* history.h */
+struct sim_rest;
 struct sim_client; /* server.c */
 /* Marks (symbol, stream) as wanted by the client; false for an unknown symbol. "*" is all. */
 bool sim_subscribe(struct sim_client *c, struct str venue_symbol, enum stream stream, bool wanted);
@@ -80,11 +90,21 @@ struct sim_venue {
                   struct buf *out);
     void (*quote_frame)(const struct sim_symbol *s, const struct quote *q, bool combined,
                         struct buf *out);
-    /* The answer to GET path (behind /NAME), or false for 404. */
+    /* The instrument list: the answer to GET path (behind /NAME), or false for 404. */
     bool (*rest)(const struct sim_market *m, struct str path, struct buf *out);
+    /* The past; asked before. NULL: none. */
+    bool (*history)(const struct sim_market *m, const struct sim_request *r, struct sim_rest *out);
     /* Shifts the times inside a recorded frame; NULL: frames are sent as recorded. */
     void (*retime)(struct str frame, int64_t shift_ns, struct buf *out);
 };
+bool sim_binance_history(const struct sim_market *m, const struct sim_request *r,
+                         struct sim_rest *out);
+bool sim_coinbase_history(const struct sim_market *m, const struct sim_request *r,
+                          struct sim_rest *out);
+bool sim_kraken_history(const struct sim_market *m, const struct sim_request *r,
+                        struct sim_rest *out);
+bool sim_tiingo_history(const struct sim_market *m, const struct sim_request *r,
+                        struct sim_rest *out);
 extern const struct sim_venue sim_tiingo, sim_binance, sim_binance_futures, sim_coinbase,
     sim_kraken;
 extern const struct sim_venue *const sim_venue_all[]; /* NULL-terminated */

@@ -214,6 +214,7 @@ static enum err_code take_trade(struct absorb *a, struct trade *t, struct err *e
     /* A conflict is dropped like any duplicate and counted with them; its other content is kept as
      * a dead letter. */
     c->batch->duplicates++;
+    a->result->duplicates++;
     CORE_COUNT(c, duplicates, 1);
     return seen == DEDUP_CONFLICT ? conflict(a, t, e) : ERR_OK;
 }
@@ -264,6 +265,7 @@ static enum err_code take_candle(struct absorb *a, const struct venue_candle *v,
         if (to) {
             *to = copy;
             core_touched(c, copy.fetched_ns);
+            a->result->candles++;
             return ERR_OK;
         }
         TRY(next_batch(c, e));
@@ -371,6 +373,21 @@ static enum err_code take_list(struct absorb *a, struct err *e)
     return dead(a, DEAD_MALFORMED, -1, STR(""), why.text, e);
 }
 
+/* What a venue answers to a request that it does not like is no event: whoever asked decides what comes of it. */
+static enum err_code take_history(struct absorb *a, struct err *e)
+{
+    struct decoded *d = &a->c->decoded;
+    if (d->class == FRAME_ERROR) {
+        a->result->class = FRAME_ERROR;
+        a->result->error = d->error;
+        a->result->error_symbol = d->error_symbol;
+        a->result->error_is_refusal = d->error_is_refusal;
+        return ERR_OK;
+    }
+    history_trim(d, a->in->window, &a->result->page);
+    return take_decoded(a, e);
+}
+
 enum err_code core_rest(struct core *c, const struct core_input *in, struct str path,
                         struct core_result *ret, struct err *e)
 {
@@ -386,8 +403,10 @@ enum err_code core_rest(struct core *c, const struct core_input *in, struct str 
     TRY(copy_or_refuse(&a, VENUE_REST_MAX, &body, e));
     if (!body) return ERR_OK;
     venue_decode_rest(n->session, path, body, in->len, in->received_ns, &c->decoded);
-    return take_decoded(&a, e);
+    return in->window ? take_history(&a, e) : take_decoded(&a, e);
 }
+
+const struct decoded *core_decoded(const struct core *c) { return &c->decoded; }
 
 /* Series of a row's symbol, or a dead letter where there is none to be had. */
 static enum err_code row_series(struct absorb *a, struct str venue_symbol, uint32_t *ret,

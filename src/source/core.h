@@ -23,6 +23,7 @@
 #define TICKLAKE_SOURCE_CORE_H
 
 #include "source/dedup.h"
+#include "source/history.h"
 #include "source/source.h"
 
 enum {
@@ -60,6 +61,8 @@ struct core_input {
     uint8_t origin; /* enum origin of the events: usually options.origin; REPAIRED for a repair's */
     /* Another connection tells the same quotes now; they have no id by which one of the two could be dropped. */
     bool no_quotes;
+    /* History: only these rows of a REST answer, and the venue's error answer is the caller's matter alone. May be NULL. */
+    const struct history_window *window;
 };
 
 /* What the caller has to know of a frame; valid until the next call. */
@@ -69,6 +72,8 @@ struct core_result {
     bool error_is_refusal;
     struct str reply;               /* not empty: send it now */
     size_t trades, quotes, refused; /* new trades, quotes, dead letters that came of it */
+    size_t candles, duplicates;
+    struct history_page page; /* with a window: what the answer held */
 };
 enum err_code core_frame(struct core *c, const struct core_input *in, struct core_result *ret,
                          struct err *e) MUST_USE;
@@ -86,6 +91,8 @@ enum err_code core_trade(struct core *c, const struct core_input *in, struct str
                          const struct trade *t, struct err *e) MUST_USE;
 enum err_code core_candle(struct core *c, const struct core_input *in, struct str venue_symbol,
                           const struct venue_candle *candle, struct err *e) MUST_USE;
+/* What the newest core_rest found, of the window alone; valid until the next input. */
+const struct decoded *core_decoded(const struct core *c);
 /* A dead letter of the caller's own (a damaged place, a venue without decoder): raw bytes are
  * in->bytes; in->connection may be NULL, then `venue` and `connection` name what they can. */
 struct core_dead {
@@ -96,6 +103,11 @@ struct core_dead {
 };
 enum err_code core_dead(struct core *c, const struct core_input *in, const struct core_dead *d,
                         struct err *e) MUST_USE;
+/* A row of the ledger that the caller vouches for; `cause` is copied. It goes behind the events that are in the batch, so
+ * into the same transaction wherever they fit one. */
+enum err_code core_gap(struct core *c, const struct gap *g, struct err *e) MUST_USE;
+/* The venue has nothing more of these ids: see dedup_give_up. */
+enum err_code core_give_up(struct core *c, const struct gap *g, struct err *e) MUST_USE;
 /* A window in which a tape was not heard; see dedup_outage. */
 enum err_code core_outage(struct core *c, uint32_t series, uint8_t stream, int64_t from_ns,
                           int64_t to_ns, struct str cause, struct err *e) MUST_USE;

@@ -149,6 +149,26 @@ enum err_code core_outage(struct core *c, uint32_t series, uint8_t stream, int64
     return code == ERR_OK ? ERR_OK : ERR(e, code, "an outage cannot be told");
 }
 
+enum err_code core_gap(struct core *c, const struct gap *g, struct err *e)
+{
+    TRY(core_room(c, 1, 64 + g->cause.n, e));
+    size_t before = c->batch->gap_count;
+    struct str cause;
+    struct gap *to = batch_text(c->batch, g->cause, &cause) ? batch_add_gap(c->batch) : NULL;
+    if (!to) return ERR(e, ERR_FULL, "a gap does not fit an empty batch");
+    *to = *g;
+    to->cause = cause;
+    count_gaps(c, before);
+    return ERR_OK;
+}
+
+enum err_code core_give_up(struct core *c, const struct gap *g, struct err *e)
+{
+    dedup_give_up(c->dedup, g->series, g->stream, g->from_id, g->to_id);
+    if (c->clock_ns == TIME_ABSENT) c->clock_ns = c->last_received_ns;
+    return c->clock_ns != TIME_ABSENT ? look_for_gaps(c, false, e) : ERR_OK;
+}
+
 enum err_code core_gaps_at_end(struct core *c, struct err *e)
 {
     if (c->clock_ns == TIME_ABSENT) c->clock_ns = c->last_received_ns;

@@ -158,7 +158,13 @@ static enum dedup_result take_consecutive(struct dedup *d, struct trade *t)
     uint32_t hash = content_hash(t);
     bool first = set->count == 0;
     int64_t time_ns = t->venue_time_ns != TIME_ABSENT ? t->venue_time_ns : t->received_ns;
-    if (!dedup_set_insert(d, tape, set, t->id, time_ns, t->received_ns)) {
+    bool is_new = dedup_set_insert(d, tape, set, t->id, time_ns, t->received_ns);
+    bool history = t->origin == ORIGIN_BACKFILLED || t->origin == ORIGIN_REPAIRED;
+    if (set->floor == DEDUP_NO_FLOOR && !history) {
+        set->floor = t->id;
+        dedup_touch(d, tape);
+    }
+    if (!is_new) {
         bool known = set == &tape->now && content->tag == content_tag(t->id);
         return known && content->hash != hash ? DEDUP_CONFLICT : DEDUP_DUPLICATE;
     }

@@ -2,7 +2,8 @@
  *
  * Consecutive ids (venue->consecutive): one set of closed id intervals per (series, stream) is at once the exact
  *   deduplication and the gap detector, and is what the store persists. The first id ever seen is the floor: older ones
- *   (a subscription's snapshot) are new trades but open no gap. A hole becomes a gap event only when it is older than
+ *   (a subscription's snapshot) are new trades but open no gap; history that is brought (origin backfilled, repaired) sets no
+ *   floor: what lies between two intervals of it was never asked for. A hole becomes a gap event only when it is older than
  *   gap_grace_ns by the receipt clock, so that mere reordering opens none; ids that arrive later shrink or close it. An
  *   open gap's row is an exact range: an id in its middle leaves the lower part with the row, and the upper one is told
  *   as a gap of its own. A repaired row has the range that was told first. Ids below 0 go the other way.
@@ -42,6 +43,10 @@ enum err_code dedup_restore_gap(struct dedup *d, const struct gap *g, struct err
  * t->ordinal. `consecutive` is the venue's rule for this stream. */
 enum dedup_result dedup_trade(struct dedup *d, uint32_t connection, bool consecutive,
                               struct trade *t);
+/* What is missing of these ids is not to be had: the next dedup_gaps tells it as unrepairable, and ids of it that come after
+ * all count as duplicates. */
+void dedup_give_up(struct dedup *d, uint32_t series, uint8_t stream, int64_t first_id,
+                   int64_t last_id);
 /* A connection starts anew: its ordinals begin again. */
 void dedup_connection(struct dedup *d, uint32_t connection);
 /* Appends gap events (opened, shrunk, closed) that are due at clock_ns; at_end opens those still in their grace. ERR_FULL

@@ -17,7 +17,7 @@ static enum err_code put(struct teller *w, struct dedup_tape *tape, const struct
     struct gap *to = batch_add_gap(w->b);
     if (!to) return ERR_FULL;
     *to = *g;
-    to->cause = STR("id_jump");
+    if (!to->cause.n) to->cause = STR("id_jump");
     dedup_touch(w->d, tape);
     return ERR_OK;
 }
@@ -215,6 +215,24 @@ static struct dedup_span *span_of_gap(struct dedup_set *set, int64_t gap_id)
     for (uint32_t i = 1; i < set->count; i++)
         if (set->spans[i].hole.gap_id == gap_id) return &set->spans[i];
     return NULL;
+}
+
+void dedup_give_up(struct dedup *d, uint32_t series, uint8_t stream, int64_t first_id,
+                   int64_t last_id)
+{
+    if (stream >= DEDUP_STREAMS) return;
+    struct dedup_tape *tape = dedup_tape_of(d, series, stream);
+    struct dedup_set *const sets[] = {&tape->now, &tape->before};
+    for (int k = 0; k < 2; k++) {
+        for (uint32_t i = sets[k]->count; i-- > 1;) {
+            const struct dedup_span *above = &sets[k]->spans[i];
+            bool inside = above[-1].hi + 1 >= first_id && above->lo - 1 <= last_id;
+            if (!inside || !dedup_hole_is_gap(sets[k], i)) continue;
+            dedup_set_give_up(d, tape, sets[k], i);
+            tape->closed[tape->closed_count - 1].gap.cause = STR("not_at_venue");
+            dedup_touch(d, tape);
+        }
+    }
 }
 
 enum err_code dedup_restore_gap(struct dedup *d, const struct gap *g, struct err *e)

@@ -22,10 +22,13 @@ struct dedup_span {
     struct dedup_hole hole; /* between the span before and this one; unused in the first */
 };
 
+/* Only history was brought so far. */
+#define DEDUP_NO_FLOOR INT64_MAX
+
 struct dedup_set {
     struct dedup_span *spans; /* ascending; never touching */
     uint32_t count, cap;
-    int64_t floor;     /* the first id ever seen: holes below it are no gaps */
+    int64_t floor; /* the first id ever seen: holes below it are no gaps; DEDUP_NO_FLOOR: none is */
     int64_t start_ns;  /* venue time of that one, or TIME_ABSENT */
     int64_t newest_ns; /* newest venue time, or TIME_ABSENT */
 };
@@ -108,6 +111,9 @@ bool dedup_set_insert(struct dedup *d, struct dedup_tape *tape, struct dedup_set
                       int64_t time_ns, int64_t received_ns);
 bool dedup_set_has(const struct dedup_set *set, int64_t id);
 /* Gives up every hole that is a gap: the set will not be looked at again. Empties it. */
+/* The hole below span `at` goes into the ledger for good, and its ids count as seen. */
+void dedup_set_give_up(struct dedup *d, struct dedup_tape *tape, struct dedup_set *set,
+                       uint32_t at);
 void dedup_set_end(struct dedup *d, struct dedup_tape *tape, struct dedup_set *set);
 struct dedup_span *dedup_set_add(struct dedup *d, struct dedup_set *set, uint32_t at);
 static inline bool dedup_hole_is_gap(const struct dedup_set *set, uint32_t i)

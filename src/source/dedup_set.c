@@ -90,12 +90,12 @@ static void merge_with_next(struct dedup *d, struct dedup_set *set, uint32_t at)
     take_out(d, set, at + 1);
 }
 
-/* The lowest hole goes into the ledger for good. Ids of it that come after all are taken for duplicates from now on: the
- * ledger says that they are missing, so they stay accounted for. */
-static void give_up_lowest(struct dedup *d, struct dedup_tape *tape, struct dedup_set *set)
+/* Ids of it that come after all are taken for duplicates from now on: the ledger says that they are missing, so they stay
+ * accounted for. */
+void dedup_set_give_up(struct dedup *d, struct dedup_tape *tape, struct dedup_set *set, uint32_t at)
 {
-    close_hole(d, tape, set, 1, GAP_STATE_UNREPAIRABLE);
-    merge_with_next(d, set, 0);
+    close_hole(d, tape, set, at, GAP_STATE_UNREPAIRABLE);
+    merge_with_next(d, set, at - 1);
 }
 
 void dedup_set_end(struct dedup *d, struct dedup_tape *tape, struct dedup_set *set)
@@ -111,7 +111,7 @@ static void limit(struct dedup *d, struct dedup_tape *tape, struct dedup_set *se
 {
     while (set->count > 2 &&
            (set->count > d->options.intervals_max || d->span_count > DEDUP_INTERVALS_TOTAL))
-        give_up_lowest(d, tape, set);
+        dedup_set_give_up(d, tape, set, 1);
 }
 
 static void new_span(struct dedup *d, struct dedup_set *set, uint32_t at, int64_t id,
@@ -168,7 +168,7 @@ bool dedup_set_insert(struct dedup *d, struct dedup_tape *tape, struct dedup_set
                       int64_t time_ns, int64_t received_ns)
 {
     if (set->count == 0) {
-        set->floor = id;
+        set->floor = DEDUP_NO_FLOOR; /* the caller knows whether it is history */
         new_span(d, set, 0, id, time_ns);
         return true;
     }

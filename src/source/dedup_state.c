@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-enum { STATE_VERSION = 1, SPANS_MAX = 1 << 20, CLOSED_MAX = 1 << 20 };
+/* Version 2 has a set without a floor, which version 1 cannot say. */
+enum { STATE_VERSION = 2, STATE_VERSION_FLOORS = 1, SPANS_MAX = 1 << 20, CLOSED_MAX = 1 << 20 };
 enum { HOLE_TOLD = 1, HOLE_CHANGED = 2, HOLE_DUE = 4 };
 
 /* ---- Writing ---- */
@@ -90,9 +91,15 @@ static void put_contents(struct buf *b, const struct dedup_tape *tape)
     }
 }
 
+static bool has_floor(const struct dedup_set *set)
+{
+    return set->count == 0 || set->floor != DEDUP_NO_FLOOR;
+}
+
 static void encode(const struct dedup_tape *tape, struct buf *out)
 {
-    buf_add_byte(out, STATE_VERSION);
+    bool floors = has_floor(&tape->now) && has_floor(&tape->before);
+    buf_add_byte(out, floors ? STATE_VERSION_FLOORS : STATE_VERSION);
     put_set(out, &tape->now);
     put_set(out, &tape->before);
     put(out, tape->closed_count);
@@ -199,7 +206,8 @@ static void get_set(struct dedup *d, struct reader *r, struct dedup_set *set)
         id = s.hi;
         time_ns = s.hi_ns;
     }
-    if (!r->bad && !dedup_set_has(set, set->floor)) r->bad = true;
+    bool known = set->floor == DEDUP_NO_FLOOR || dedup_set_has(set, set->floor);
+    if (!r->bad && !known) r->bad = true;
 }
 
 static void get_closed(struct reader *r, struct dedup_tape *tape)
@@ -265,9 +273,12 @@ static void restore_rest(struct dedup *d, struct dedup_tape *tape)
 static enum err_code decode(struct dedup *d, struct dedup_tape *tape, struct str bytes)
 {
     struct reader r = {(const uint8_t *)bytes.p, (const uint8_t *)bytes.p + bytes.n, false};
-    if (bytes.n == 0 || *r.p++ != STATE_VERSION) return ERR_PARSE;
+    if (bytes.n == 0 || bytes.p[0] < STATE_VERSION_FLOORS || bytes.p[0] > STATE_VERSION)
+        return ERR_PARSE;
+    bool floors = *r.p++ == STATE_VERSION_FLOORS;
     get_set(d, &r, &tape->now);
     if (!r.bad) get_set(d, &r, &tape->before);
+    if (floors && !(has_floor(&tape->now) && has_floor(&tape->before))) r.bad = true;
     if (!r.bad) get_closed(&r, tape);
     if (!r.bad) get_contents(&r, tape);
     if (r.bad || r.p != r.end) return ERR_PARSE;

@@ -6,6 +6,7 @@
  * Unknown   Whether an unknown symbol is acknowledged in silence: watch for symbols without data.
  */
 #include "venue/binance_common.h"
+#include "venue/history.h"
 
 #include <stdio.h>
 
@@ -75,4 +76,5 @@ const struct venue venue_binance = {
     .instruments_request = instruments_request,
     .instruments_answer = instruments_answer,
     .decode_rest = binance_decode_rest,
+    .history = &binance_history,
 };

@@ -9,6 +9,7 @@
  * Symbols   BTCUSDT perpetual, BTCUSDT_210924 dated. Sizes are in the base currency.
  */
 #include "venue/binance_common.h"
+#include "venue/history.h"
 
 #include <stdio.h>
 
@@ -112,4 +113,5 @@ const struct venue venue_binance_futures = {
     .instruments_request = instruments_request,
     .instruments_answer = instruments_answer,
     .decode_rest = binance_decode_rest,
+    .history = &binance_futures_history,
 };

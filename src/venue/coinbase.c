@@ -12,6 +12,7 @@
  * Limits    8 connections a second, 100 messages a second; the first subscription within 5 s of connecting.
  */
 #include "venue/decode.h"
+#include "venue/history.h"
 #include "venue/instruments.h"
 #include "venue/rest.h"
 
@@ -306,4 +307,5 @@ const struct venue venue_coinbase = {
     .instruments_request = instruments_request,
     .instruments_answer = instruments_answer,
     .decode_rest = decode_rest,
+    .history = &coinbase_history,
 };

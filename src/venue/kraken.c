@@ -12,6 +12,7 @@
  *           subscription the connection is closed after a minute. One channel a subscribe frame.
  */
 #include "venue/kraken_common.h"
+#include "venue/history.h"
 
 static void v2_side(struct reading *r, yyjson_val *v)
 {
@@ -268,4 +269,5 @@ const struct venue venue_kraken = {
     .instruments_request = kraken_instruments_request,
     .instruments_answer = kraken_instruments_answer,
     .decode_rest = kraken_decode_rest,
+    .history = &kraken_history,
 };

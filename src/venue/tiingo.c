@@ -11,6 +11,7 @@
  * Unknown   whether one token may hold several connections; a connection's largest age.
  */
 #include "venue/tiingo_common.h"
+#include "venue/history.h"
 
 #include <stdio.h>
 
@@ -205,4 +206,5 @@ const struct venue venue_tiingo = {
     .instruments_request = tiingo_instruments_request,
     .instruments_answer = tiingo_instruments_answer,
     .decode_rest = tiingo_decode_rest,
+    .history = &tiingo_history,
 };

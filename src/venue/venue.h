@@ -92,6 +92,67 @@ struct venue_request { /* one HTTP GET */
     char header[512];  /* "Authorization: Token ..." or empty; secret, never logged */
 };
 
+/* ---- History by REST: which requests cover an interval, as a pure plan that the answers drive.
+ *
+ * Calls     cursor = {0}; while (history->request(ask, &cursor, token, &r)): send it, decode the answer, leave out the rows
+ *           outside of the ask (all of them where r.probe), and history->answer(ask, &cursor, &page).
+ * Covers    every row of [from, to), or every id of [first, last]; pages may overlap and reach beyond: rows have keys.
+ * Ends      each answer moves the cursor on or ends the plan: an answer that does neither sets cursor.stuck. */
+enum history_kind { HISTORY_TRADES, HISTORY_CANDLES, HISTORY_TOP, HISTORY_KINDS };
+
+struct history_ask {
+    enum history_kind kind;
+    uint8_t stream;           /* TRADES */
+    enum timeframe timeframe; /* CANDLES */
+    struct str symbols;       /* venue symbols with commas, at most history->symbols_per_request */
+    int64_t from_ns, to_ns;   /* [from, to) of the venue's time; of candles: of the opening */
+    bool
+        by_id; /* TRADES: exactly these ids, both inclusive; the times are those of their neighbours */
+    int64_t first_id, last_id;
+};
+
+struct
+    history_cursor { /* zeroed: the beginning. What the numbers mean is the venue's own matter. */
+    int32_t step;
+    bool done, stuck;
+    bool short_of; /* the venue has nothing so old any more: what it has was given */
+    int64_t a, b, c, d;
+};
+
+/* The answer to one request, rows outside of the ask included. */
+struct history_page {
+    size_t rows;
+    size_t known;              /* of the wanted ones, stored already (bars and quotes) */
+    int64_t first_id, last_id; /* lowest and highest; 0 where there is none */
+    int64_t first_covered;     /* first id that the aggregate of first_id covers */
+    int64_t first_ns, last_ns; /* TIME_ABSENT where none has a time */
+};
+
+struct history_request {
+    struct venue_request http;
+    int32_t pause_ms; /* what it uses up of the venue's limit: so long nothing else is asked */
+    bool probe;       /* looks for a place only: its rows are not wanted */
+};
+
+enum history_error { HISTORY_OTHER, HISTORY_REFUSED, HISTORY_ALLOWANCE, HISTORY_UNKNOWN_SYMBOL };
+
+struct venue_history {
+    uint32_t streams;                            /* bit per enum stream of trades */
+    uint32_t timeframes;                         /* bit per enum timeframe of candles */
+    bool top;                                    /* has a top of book by REST, as it is now */
+    int32_t symbols_per_request;                 /* 1 where an answer is of one symbol */
+    int32_t requests_per_hour, requests_per_day; /* of the free plan; 0: the venue counts none */
+    const char *archive_url;                     /* daily files; NULL: none */
+    bool (*request)(const struct history_ask *ask, const struct history_cursor *cursor,
+                    struct str token, struct history_request *ret); /* false: done */
+    void (*answer)(const struct history_ask *ask, struct history_cursor *cursor,
+                   const struct history_page *page);
+    /* What the venue's words (decode_rest's FRAME_ERROR) mean. */
+    enum history_error (*error)(struct str words);
+    /* Path below archive_url of the file of that day (days since 1970); false where there is none for the ask. */
+    bool (*archive)(const struct history_ask *ask, int32_t day, char path[512]);
+};
+
 /* What a venue symbol says when no instrument list is at hand. */
 struct venue_symbol_parts {
     struct str base, quote;
@@ -151,6 +212,7 @@ struct venue {
      * LIVE: the caller knows what it asked for. */
     void (*decode_rest)(struct venue_session *session, struct str path, char *body, size_t len,
                         int64_t received_ns, struct decoded *out);
+    const struct venue_history *history; /* NULL: none by REST */
 };
 
 extern const struct venue *const venue_all[]; /* NULL-terminated, by VENUE_LIST */

@@ -1,0 +1,162 @@
+/* The ledger beside history: what has come goes out of the open gaps, and what the venue does not have is given up.
+ *
+ * A guest's rows replace those of the live source, whose own memory of a gap is another process's: that one must not tell the
+ * gap anew (store/: rows of a gap that another writer told last are taken off its batches), and takes over what was brought
+ * when it starts again.
+ */
+#include "source/backfill_internal.h"
+
+#include "base/array.h"
+#include "io/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct loading {
+    struct source_backfill *s;
+    uint8_t stream;
+};
+
+static bool is_open(const struct gap *g)
+{
+    return g->kind == GAP_IDS && g->state == GAP_STATE_OPEN && g->has_ids && g->from_id <= g->to_id;
+}
+
+static void keep(struct source_backfill *s, const struct gap *g)
+{
+    s->gaps = array_grown(s->gaps, s->gap_count, &s->gap_cap, sizeof *s->gaps);
+    struct gap *to = &s->gaps[s->gap_count++];
+    *to = *g;
+    to->cause = STR("id_jump");
+}
+
+static enum err_code load_gap(void *ctx, const struct gap *g, struct err *e)
+{
+    struct loading *l = ctx;
+    const struct series *n = series_get(l->s->options.series, g->series);
+    (void)e;
+    if (is_open(g) && g->stream == l->stream && str_is(n->venue, l->s->o.venue->name) &&
+        str_eq(n->symbol, l->s->symbol))
+        keep(l->s, g);
+    return ERR_OK;
+}
+
+enum err_code backfill_gaps_load(struct source_backfill *s, uint8_t stream, struct err *e)
+{
+    struct loading l = {s, stream};
+    s->gap_count = 0;
+    return s->o.open_gaps ? s->o.open_gaps(s->o.ctx, load_gap, &l, e) : ERR_OK;
+}
+
+void backfill_gaps_note(struct source_backfill *s, const struct decoded *d)
+{
+    for (size_t i = 0; i < d->trade_count; i++)
+        if (d->trades[i].has_id && d->trades[i].id_text.n == 0)
+            history_ids_add(&s->seen, d->trades[i].id, d->trades[i].id);
+}
+
+static enum err_code tell(struct source_backfill *s, struct gap *g, struct err *e)
+{
+    bool closed = g->state != GAP_STATE_OPEN;
+    g->missing_count = g->state == GAP_STATE_REPAIRED ? 0 : g->missing_count;
+    g->closed_ns = closed ? clock_wall_ns() : TIME_ABSENT;
+    if (g->state == GAP_STATE_REPAIRED) BACKFILL_COUNT(s, gaps_repaired, 1);
+    if (g->state == GAP_STATE_UNREPAIRABLE) BACKFILL_COUNT(s, gaps_unrepairable, 1);
+    return core_gap(s->core, g, e);
+}
+
+/* What is left of the gap keeps its row, the first run of it; further runs are gaps of their own, so that rows are exact
+ * ranges. The times stay those of the whole: what lies between is not known to be complete. */
+static enum err_code shrink(struct source_backfill *s, size_t at, struct err *e)
+{
+    struct gap g = s->gaps[at];
+    struct history_range run;
+    int64_t came = history_ids_within(&s->seen, g.from_id, g.to_id);
+    if (came == 0) return ERR_OK;
+    BACKFILL_COUNT(s, recovered, came);
+    s->gaps[at].rows_recovered += came;
+    if (!history_ids_missing(&s->seen, g.from_id, g.to_id, &run)) {
+        s->gaps[at].state = GAP_STATE_REPAIRED;
+        return tell(s, &s->gaps[at], e);
+    }
+    s->gaps[at].from_id = run.first;
+    s->gaps[at].to_id = run.last;
+    s->gaps[at].missing_count = run.last - run.first + 1;
+    TRY(tell(s, &s->gaps[at], e));
+    while (run.last < g.to_id && history_ids_missing(&s->seen, run.last + 1, g.to_id, &run)) {
+        struct gap more = g;
+        more.gap_id = s->next_gap_id++;
+        more.from_id = run.first;
+        more.to_id = run.last;
+        more.missing_count = run.last - run.first + 1;
+        more.rows_recovered = more.candles_revised = 0;
+        keep(s, &more);
+        TRY(tell(s, &s->gaps[s->gap_count - 1], e));
+    }
+    return ERR_OK;
+}
+
+enum err_code backfill_gaps_tell(struct source_backfill *s, struct err *e)
+{
+    size_t count = s->gap_count;
+    for (size_t i = 0; i < count; i++)
+        if (s->gaps[i].state == GAP_STATE_OPEN) TRY(shrink(s, i, e));
+    return ERR_OK;
+}
+
+/* ---- Repair ---- */
+
+static enum err_code give_up(struct source_backfill *s, const struct gap *gap, struct err *e)
+{
+    int64_t came = history_ids_within(&s->seen, gap->from_id, gap->to_id);
+    struct history_range run;
+    bool missing = history_ids_missing(&s->seen, gap->from_id, gap->to_id, &run);
+    if (!s->o.guest) {
+        BACKFILL_COUNT(s, recovered, came);
+        BACKFILL_COUNT(s, gaps_repaired, !missing);
+        BACKFILL_COUNT(s, gaps_unrepairable, missing);
+        return missing ? core_give_up(s->core, gap, e) : ERR_OK;
+    }
+    for (size_t i = 0; i < s->gap_count; i++) {
+        struct gap *g = &s->gaps[i];
+        if (g->state != GAP_STATE_OPEN) continue;
+        g->state = GAP_STATE_UNREPAIRABLE;
+        g->cause = STR("not_at_venue");
+        TRY(tell(s, g, e));
+    }
+    return ERR_OK;
+}
+
+/* A gap whose end is still open is the newest there is: only what has come then goes out of it. */
+static enum err_code repair_one(struct source_backfill *s, const struct gap *gap, struct err *e)
+{
+    const struct series *n = series_get(s->options.series, gap->series);
+    const struct history_ask ask = {.kind = HISTORY_TRADES,
+                                    .stream = gap->stream,
+                                    .symbols = n->venue_symbol,
+                                    .from_ns = gap->from_time_ns,
+                                    .to_ns = gap->to_time_ns + 1,
+                                    .by_id = true,
+                                    .first_id = gap->from_id,
+                                    .last_id = gap->to_id};
+    s->symbol = n->symbol;
+    history_ids_free(&s->seen);
+    s->gap_count = 0;
+    keep(s, gap);
+    BACKFILL_COUNT(s, gaps, 1);
+    TRY(backfill_walk(s, &ask, e));
+    return give_up(s, gap, e);
+}
+
+enum err_code backfill_repair(struct source_backfill *s, struct err *e)
+{
+    for (size_t i = 0; i < s->o.gap_count; i++) {
+        const struct gap *g = &s->o.gaps[i];
+        const struct series *n = series_get(s->options.series, g->series);
+        bool can = s->o.venue->history->streams >> g->stream & 1;
+        if (!is_open(g) || !str_is(n->venue, s->o.venue->name) || !can) continue;
+        TRY(backfill_stopped(s, e));
+        TRY(repair_one(s, g, e));
+    }
+    return ERR_OK;
+}
