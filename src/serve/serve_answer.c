@@ -103,9 +103,9 @@ static bool read_query(struct lws *wsi, struct buf *out)
 {
     char piece[SERVE_QUERY_MAX];
     for (int i = 0;; i++) {
+        if (lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) <= 0) return !out->failed;
         int n = lws_hdr_copy_fragment(wsi, piece, sizeof piece, WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (n == -1) return !out->failed; /* no more */
-        if (n < 0) return false;          /* too long */
+        if (n < 0) return false; /* too long */
         if (out->len) buf_add_byte(out, '&');
         bool in_value = false;
         for (int k = 0; k < n; k++) {
