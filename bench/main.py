@@ -23,6 +23,7 @@ PARTS = {
     "copy": figures_distributed.copy,
     "changes": figures_distributed.changes,
     "produce": figures_distributed.produce,
+    "debezium": figures_distributed.debezium,
     "path": figures_distributed.path,
     "iceberg": figures_distributed.to_iceberg,
     "distributed": figures_distributed.live,
