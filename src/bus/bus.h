@@ -99,6 +99,8 @@ enum err_code bus_publish(struct bus_publisher *p, const struct batch *b, struct
  * its batches again. */
 enum err_code bus_publisher_commit(struct bus_publisher *p, const struct bus_position *position,
                                    struct err *e) MUST_USE;
+/* Inputs that had ended for good (bus_position.finishes) before whatever is published from now on. */
+void bus_publisher_finishes(struct bus_publisher *p, int64_t finishes);
 struct bus_publisher_stats {
     int64_t records, bytes, transactions, commit_ns_total, commit_ns_max, aborts;
 };
@@ -139,6 +141,8 @@ enum err_code bus_consumer_read(struct bus_consumer *c, int32_t timeout_ms, stru
  * close quiet windows there. false: none yet. */
 bool bus_consumer_clock(struct bus_consumer *c, int32_t partition, int64_t *ret_clock_ns,
                         int64_t *ret_finishes);
+/* Inputs that had ended before the newest batch of this partition (and behind the one before it): their windows close first. */
+int64_t bus_consumer_finishes(const struct bus_consumer *c, int32_t partition);
 /* Tells Kafka how far the lake is (for tools; failing is no error of the pipeline). */
 void bus_consumer_note(struct bus_consumer *c, int32_t partition, const struct bus_offsets *next);
 /* Begins anew at these offsets: after the lake refused a commit. */

@@ -19,6 +19,10 @@
  *                the offsets need survive a restart of the publisher; those are `ends` of the position record.
  *              - No header: nothing was published before it in the other topic since the record ahead of it in its own.
  *              - Without waiting for each other's place, records of one topic stay in the order of their offsets.
+ * Ends       a replay or back-fill that is done closes all windows, so what comes after it must not be read before: the first
+ *            record of a partition of trades and of gaps behind such an end, and in each transaction, carries the header
+ *            BUS_FINISHES, 8 bytes, big-endian: how many inputs had ended before it (no header: none). The position record
+ *            tells the same to partitions in which nothing follows.
  * Positions  topic PREFIXticklake_positions, one partition, compacted, plain JSON without a registry frame.
  *            Key "publisher/NAME". Value, one line:
  *              {"version":1,"number":7,"system":"7300112233445566778","lsn":"0/16B3748","row":12,
@@ -36,9 +40,10 @@
 #include <librdkafka/rdkafka.h>
 
 #define BUS_AFTER            "ticklake.after"
+#define BUS_FINISHES         "ticklake.finishes"
 #define BUS_POSITIONS        "ticklake_positions"
 #define BUS_PUBLISHER_PREFIX "publisher/"
-enum { BUS_AFTER_BYTES = 8, BUS_POSITION_VERSION = 1, BUS_POSITION_RECORD_MAX = 64 << 10 };
+enum { BUS_NUMBER_BYTES = 8, BUS_POSITION_VERSION = 1, BUS_POSITION_RECORD_MAX = 64 << 10 };
 
 /* ---- clients (client.c) */
 

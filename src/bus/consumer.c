@@ -187,6 +187,13 @@ bool bus_consumer_clock(struct bus_consumer *c, int32_t partition, int64_t *ret_
     return true;
 }
 
+int64_t bus_consumer_finishes(const struct bus_consumer *c, int32_t partition)
+{
+    CHECK(partition >= 0 && partition < c->options.bus->partitions);
+    const struct owned *o = &c->owned[partition];
+    return o->state == OWNED_READING ? o->reading->finishes : 0;
+}
+
 int64_t bus_consumer_lag(const struct bus_consumer *c, int32_t partition)
 {
     CHECK(partition >= 0 && partition < c->options.bus->partitions);

@@ -52,15 +52,26 @@ static struct lane *lane_of(struct reading *g, enum merge_lane_id id)
     return &g->lanes[id == MERGE_TRADES ? BUS_TRADES : BUS_GAPS];
 }
 
-static int64_t after_of(const rd_kafka_message_t *m)
+static int64_t header_of(const rd_kafka_message_t *m, const char *name)
 {
     rd_kafka_headers_t *headers;
     const void *value;
     size_t n;
     if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return -1;
-    if (rd_kafka_header_get_last(headers, BUS_AFTER, &value, &n) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (rd_kafka_header_get_last(headers, name, &value, &n) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return -1;
     return merge_after((struct str){value, n});
+}
+
+/* ERR_FULL: an input ended before this record, and the batch holds what came before that. */
+static enum err_code note_finishes(struct reading *g, const rd_kafka_message_t *m,
+                                   const struct batch *b)
+{
+    int64_t finishes = header_of(m, BUS_FINISHES);
+    if (finishes <= g->finishes) return ERR_OK;
+    if (b->event_count || b->instrument_count) return ERR_FULL;
+    g->finishes = finishes;
+    return ERR_OK;
 }
 
 static void look(struct reading *g, enum merge_lane_id id)
@@ -69,7 +80,7 @@ static void look(struct reading *g, enum merge_lane_id id)
     struct lane *l = lane_of(g, id);
     const rd_kafka_message_t *m = lane_peek(l);
     if (m)
-        merge_head(&g->merge, id, m->offset, after_of(m));
+        merge_head(&g->merge, id, m->offset, header_of(m, BUS_AFTER));
     else
         merge_end(&g->merge, id, l->next >= l->end ? INT64_MAX : l->next);
 }
@@ -91,6 +102,7 @@ static enum err_code fill_ordered(struct reading *g, struct batch *b, struct err
             break;
         }
         struct lane *l = lane_of(g, id);
+        TRY(note_finishes(g, l->held[l->at], b));
         TRY(record_add(g->reader, (enum bus_topic)l->topic, l->held[l->at], b, e));
         lane_take(l);
         merge_take(&g->merge, id);

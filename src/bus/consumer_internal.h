@@ -55,7 +55,8 @@ struct reading {
     struct merge merge;
     int64_t
         given; /* next of trades behind the newest batch; ends seen since belong to the next one */
-    int64_t held_since_ns;             /* a head of trades or gaps waits since then; 0: none */
+    int64_t finishes;      /* inputs that had ended before the newest batch, as its records say */
+    int64_t held_since_ns; /* a head of trades or gaps waits since then; 0: none */
     int64_t asked_ns, beyond_since_ns; /* whether what it waits for can be there */
     bool distrust;       /* a header pointed beyond the end of the other topic, provably */
     enum bus_topic turn; /* whose records are looked at first */

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { REACH_MS = 30000, ASK_MS = 2000 };
+enum { REACH_MS = 30000, ASK_MS = 2000, SPREADING_MS = 5000 };
 
 /* --- waking --- */
 
@@ -71,18 +71,33 @@ static enum err_code open_client(struct bus_reader *r, const char *role, struct 
     return bus_client_open(&r->options, &setup, &r->client, e);
 }
 
+/* 0 where it is not there, and does not come either: a topic that another process has just made is known to the brokers one
+ * after the other. */
+static enum err_code count_partitions(struct bus_reader *r, int topic, int32_t *ret, struct err *e)
+{
+    const int64_t end_ns = clock_mono_ns() + SPREADING_MS * NS_PER_MS;
+    for (;;) {
+        const struct rd_kafka_metadata *m;
+        rd_kafka_resp_err_t code =
+            rd_kafka_metadata(r->client.rk, 0, r->topics[topic], &m, REACH_MS);
+        if (code) return bus_error(&r->client, code, r->names[topic], e);
+        CHECK(m->topic_cnt == 1);
+        *ret = m->topics[0].partition_cnt;
+        code = m->topics[0].err;
+        rd_kafka_metadata_destroy(m);
+        if (bus_error_code(code) == ERR_REFUSED)
+            return bus_error(&r->client, code, r->names[topic], e);
+        if (*ret > 0 || clock_mono_ns() > end_ns) return ERR_OK;
+        TRY(bus_client_wait(&r->client, "waiting for the topics", e));
+        clock_sleep_ns(50 * NS_PER_MS);
+    }
+}
+
 static enum err_code look_at_topics(struct bus_reader *r, struct err *e)
 {
     for (int t = 0; t <= BUS_TOPICS; t++) {
-        const struct rd_kafka_metadata *m;
-        rd_kafka_resp_err_t code = rd_kafka_metadata(r->client.rk, 0, r->topics[t], &m, REACH_MS);
-        if (code) return bus_error(&r->client, code, r->names[t], e);
-        CHECK(m->topic_cnt == 1);
-        int32_t wanted = t == BUS_TOPICS ? 1 : r->options.partitions;
-        int32_t partitions = m->topics[0].partition_cnt;
-        code = m->topics[0].err;
-        rd_kafka_metadata_destroy(m);
-        if (bus_error_code(code) == ERR_REFUSED) return bus_error(&r->client, code, r->names[t], e);
+        int32_t wanted = t == BUS_TOPICS ? 1 : r->options.partitions, partitions = 0;
+        TRY(count_partitions(r, t, &partitions, e));
         if (partitions == 0)
             return ERR(e, ERR_CONFIG,
                        "topic %s is not there at Kafka brokers %s: start the publisher "

@@ -143,11 +143,20 @@ enum err_code bus_position_parse(struct str value, struct bus_position_record *r
 /* A topic that another process has just made is known to the brokers one after the other. */
 static bool may_still_come(rd_kafka_resp_err_t code, int64_t since_ns)
 {
-    const int64_t spreading_ns = 15 * NS_PER_S;
+    const int64_t spreading_ns = 30 * NS_PER_S;
     return (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
             code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
             code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) &&
            clock_mono_ns() - since_ns < spreading_ns;
+}
+
+/* librdkafka keeps for minutes that a topic has no partitions, and answers from that. All topics are asked for, since asking for
+ * one by its name would make it where brokers do that. */
+static void ask_anew(struct bus_client *c)
+{
+    const struct rd_kafka_metadata *m;
+    if (rd_kafka_metadata(c->rk, 1, NULL, &m, 2000) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(m);
 }
 
 enum err_code bus_ends(struct bus_client *c, const char *topic, int32_t n, int64_t *ret,
@@ -169,6 +178,7 @@ enum err_code bus_ends(struct bus_client *c, const char *topic, int32_t n, int64
             }
             rd_kafka_poll(c->rk, 0);
             TRY(bus_client_wait(c, "looking for the ends of topics", e));
+            if (soon) ask_anew(c);
             if (ours != ERR_TIMEOUT) clock_sleep_ns(200 * NS_PER_MS);
         }
         bus_client_moved(c);

@@ -92,8 +92,11 @@ static enum err_code check_resource(const struct bus_client *c, const char *posi
     rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(r);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         const char *words = rd_kafka_ConfigResource_error_string(r);
-        return ERR(e, bus_error_code(code), "settings of topic %s at Kafka brokers %s: %s: %s%s",
-                   name, c->options.brokers, rd_kafka_err2name(code), words ? words : "",
+        /* Another process has just made it, and the broker that was asked does not know yet. */
+        bool spreading = code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        return ERR(e, spreading ? ERR_UNAVAILABLE : bus_error_code(code),
+                   "settings of topic %s at Kafka brokers %s: %s: %s%s", name, c->options.brokers,
+                   rd_kafka_err2name(code), words ? words : "",
                    bus_error_code(code) == ERR_REFUSED ? "; grant this user DESCRIBE_CONFIGS on it"
                                                        : "");
     }
@@ -231,8 +234,14 @@ static enum err_code prepare_topics(struct bus_client *c, bool create, struct er
     struct topic_wish wishes[TOPICS_ALL];
     bus_topic_wishes(&c->options, wishes);
     TRY(bus_client_reach(c, REACH_MS, e));
-    TRY(make_all(c, wishes, create, e));
-    return bus_topics_check(c, wishes, e);
+    const int64_t end_ns = clock_mono_ns() + LEADERS_MS * NS_PER_MS;
+    for (;;) {
+        TRY(make_all(c, wishes, create, e));
+        enum err_code code = bus_topics_check(c, wishes, e);
+        if (code != ERR_UNAVAILABLE || clock_mono_ns() > end_ns) return code;
+        TRY(bus_client_wait(c, "waiting for the settings of the topics", e));
+        clock_sleep_ns(100 * NS_PER_MS);
+    }
 }
 
 enum err_code bus_prepare(const struct bus_options *o, bool create, struct err *e)

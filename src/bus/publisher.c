@@ -19,12 +19,19 @@ static enum err_code wait_for_room(struct bus_publisher *p, struct err *e)
     return bus_client_wait(&p->client, "waiting for room to publish", e);
 }
 
+static rd_kafka_vu_t number_header(const char *name, int64_t number,
+                                   uint8_t bytes[BUS_NUMBER_BYTES])
+{
+    for (int i = 0; i < BUS_NUMBER_BYTES; i++)
+        bytes[i] = (uint8_t)((uint64_t)number >> 8 * (BUS_NUMBER_BYTES - 1 - i));
+    return (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_HEADER,
+                           .u.header = {name, bytes, BUS_NUMBER_BYTES}};
+}
+
 enum err_code publisher_send(struct bus_publisher *p, const struct outgoing *r, struct err *e)
 {
-    uint8_t after[BUS_AFTER_BYTES];
-    for (int i = 0; i < BUS_AFTER_BYTES; i++)
-        after[i] = (uint8_t)((uint64_t)r->after >> 8 * (BUS_AFTER_BYTES - 1 - i));
-    rd_kafka_vu_t u[8] = {
+    uint8_t after[BUS_NUMBER_BYTES], finishes[BUS_NUMBER_BYTES];
+    rd_kafka_vu_t u[9] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = p->topics[r->topic]},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = r->partition},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
@@ -32,10 +39,12 @@ enum err_code publisher_send(struct bus_publisher *p, const struct outgoing *r, 
         {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)r->value.p, r->value.n}},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = r->timestamp_ms},
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = r->lane},
-        {.vtype = RD_KAFKA_VTYPE_HEADER, .u.header = {BUS_AFTER, after, sizeof after}},
     };
+    size_t n = 7;
+    if (r->after >= 0) u[n++] = number_header(BUS_AFTER, r->after, after);
+    if (r->finishes >= 0) u[n++] = number_header(BUS_FINISHES, r->finishes, finishes);
     for (;;) {
-        rd_kafka_error_t *error = rd_kafka_produceva(p->client.rk, u, r->after < 0 ? 7 : 8);
+        rd_kafka_error_t *error = rd_kafka_produceva(p->client.rk, u, n);
         if (!error) break;
         rd_kafka_resp_err_t code = rd_kafka_error_code(error);
         rd_kafka_error_destroy(error);
@@ -61,7 +70,7 @@ enum err_code publisher_send(struct bus_publisher *p, const struct outgoing *r, 
 static enum err_code set_after(struct bus_publisher *p, struct outgoing *r, struct err *e)
 {
     struct lane *other;
-    r->after = -1;
+    r->after = r->finishes = -1;
     r->lane = NULL;
     if (r->topic == BUS_TRADES) {
         r->lane = &p->trades[r->partition];
@@ -78,8 +87,12 @@ static enum err_code set_after(struct bus_publisher *p, struct outgoing *r, stru
     }
     int64_t newest = other->sent ? other->base + other->sent - 1 : other->newest;
     if (newest != r->lane->told) r->after = r->lane->told = newest;
+    if (p->finishes > 0 && p->finishes != r->lane->finishes)
+        r->finishes = r->lane->finishes = p->finishes;
     return ERR_OK;
 }
+
+void bus_publisher_finishes(struct bus_publisher *p, int64_t finishes) { p->finishes = finishes; }
 
 /* --- events --- */
 
@@ -209,9 +222,10 @@ static enum err_code take_position(struct bus_publisher *p, struct bus_position 
     p->number = r.number;
     for (int32_t i = 0; i < p->options.partitions; i++) {
         int64_t trade = r.trades_end[i] - 1, gap = r.gaps_end[i] - 1;
-        p->trades[i] = (struct lane){trade, trade, -1, 0, 0, -1};
-        p->gaps[i] = (struct lane){gap, gap, -1, 0, 0, -1};
+        p->trades[i] = (struct lane){trade, trade, -1, 0, 0, -1, -1};
+        p->gaps[i] = (struct lane){gap, gap, -1, 0, 0, -1, -1};
     }
+    p->finishes = r.position.finishes;
     *ret = r.position;
     return ERR_OK;
 }

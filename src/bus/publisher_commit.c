@@ -152,7 +152,7 @@ static void set_lanes(struct bus_publisher *p, bool commit)
                 l->committed = l->newest;
             else
                 l->newest = l->committed;
-            l->told = l->base = -1;
+            l->told = l->base = l->finishes = -1;
             l->sent = l->reported = 0;
         }
     }

@@ -21,6 +21,7 @@ struct lane {
     int64_t told;      /* what the newest header in this transaction said; -1: there was none */
     int64_t sent, reported; /* in this transaction */
     int64_t base;           /* offset of its first record; -1: not reported yet */
+    int64_t finishes; /* what the newest header in this transaction said; -1: there was none */
 };
 
 struct bus_publisher {
@@ -37,6 +38,7 @@ struct bus_publisher {
     int64_t opened_ns;      /* since when */
     int64_t transaction_ns; /* transaction.timeout.ms of the client */
     int64_t number;         /* transactions committed so far, by the position record */
+    int64_t finishes;       /* inputs that ended before what is published now */
     int64_t records, bytes; /* of the open transaction */
     bool failed;            /* a delivery report brought an error, or no offset */
     char failed_text[160];  /* the first such error */
@@ -50,9 +52,9 @@ struct outgoing {
     int topic; /* enum bus_topic, or BUS_TOPICS: a position */
     int32_t partition;
     struct str key, value;
-    int64_t timestamp_ms; /* 0: now */
-    struct lane *lane;    /* NULL: of no topic with an order to keep */
-    int64_t after;        /* -1: no header */
+    int64_t timestamp_ms;    /* 0: now */
+    struct lane *lane;       /* NULL: of no topic with an order to keep */
+    int64_t after, finishes; /* -1: no header */
 };
 
 /* publisher_commit.c */

@@ -141,6 +141,7 @@ static enum err_code take(struct publish *p, struct open_transaction *t, int32_t
     t->moved = true;
     t->rows += rows;
     t->mark = mark;
+    bus_publisher_finishes(p->bus, p->finishes_before + mark.finishes);
     return ERR_OK;
 }
 

@@ -105,13 +105,25 @@ enum err_code worker_commit(struct worker *w, struct err *e)
     return ERR_OK;
 }
 
+static bool can_revise(const struct part *p)
+{
+    return p && !is_rebuilding(p) && revise_pending(p->shard.revise);
+}
+
+static bool late_trades_wait(const struct worker *w)
+{
+    for (int32_t i = 0; i < BUS_PARTITIONS_MAX; i++)
+        if (can_revise(w->owned[i])) return true;
+    return false;
+}
+
 enum err_code worker_revise(struct worker *w, struct err *e)
 {
     bool any = false;
     w->revised_mono_ns = clock_mono_ns();
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
         struct part *p = w->owned[i];
-        if (!p || is_rebuilding(p) || !revise_pending(p->shard.revise)) continue;
+        if (!can_revise(p)) continue;
         int64_t rows = 0;
         TRY(revise_apply(p->shard.revise, clock_wall_ns(), &rows, e));
         atomic_fetch_add(&w->revisions, rows);
@@ -159,11 +171,13 @@ enum err_code worker_commit_if_due(struct worker *w, struct err *e)
     int64_t rows = lake_buffered_rows(w->lake);
     atomic_store(&w->buffered_rows, rows);
     bool full = rows >= c->lake.commit_rows || revise_full(w);
-    bool late = clock_mono_ns() - w->committed_mono_ns >= c->lake.commit_ms * NS_PER_MS;
-    if (!full && !(late && something_waits(w))) return ERR_OK;
+    int64_t now_ns = clock_mono_ns();
+    bool late = now_ns - w->committed_mono_ns >= c->lake.commit_ms * NS_PER_MS;
+    /* Also where nothing comes any more: the newest late trades of a quiet topic would wait for ever. */
+    bool revise =
+        now_ns - w->revised_mono_ns >= c->process.revise_ms * NS_PER_MS && late_trades_wait(w);
+    if (!full && !revise && !(late && something_waits(w))) return ERR_OK;
     TRY(worker_commit(w, e));
-    if (w->begin_again) return ERR_OK;
-    if (clock_mono_ns() - w->revised_mono_ns >= c->process.revise_ms * NS_PER_MS || revise_full(w))
-        TRY(worker_revise(w, e));
+    if (!w->begin_again && (revise || revise_full(w))) TRY(worker_revise(w, e));
     return w->begin_again ? ERR_OK : upkeep(w, e);
 }

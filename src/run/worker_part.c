@@ -121,9 +121,20 @@ static void note_receipt(struct worker *w, const struct batch *b)
         w->received[w->received_count++] = b->first_received_ns;
 }
 
+/* A batch never holds events from before and behind an input's end: what was open then is closed first. Of trades that come
+ * again for the open windows all ends are known. */
+static enum err_code finish_before(struct worker *w, struct part *p, struct err *e)
+{
+    int64_t finishes = bus_consumer_finishes(w->consumer, p->number);
+    if (finishes <= p->shard.finishes) return ERR_OK;
+    p->shard.finishes = finishes;
+    return shard_finish(&p->shard, e);
+}
+
 enum err_code worker_part_take(struct worker *w, struct part *p, struct batch *b,
                                const struct bus_offsets *next, struct err *e)
 {
+    TRY(finish_before(w, p, e));
     TRY(push_new(w, p, b, e));
     if (next->next[BUS_TRADES] > p->rebuild_upto) note_receipt(w, b);
     renumber(p, b);

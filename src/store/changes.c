@@ -183,6 +183,7 @@ enum err_code changes_read(struct changes *c, int32_t timeout_ms, struct batch *
         if (code != ERR_OK) return decode_error(c, code, e);
         changes_queue_drop(&c->queue);
         rows += row;
+        done = b->finish; /* what follows belongs to another input */
     }
     if (rows > 0) c->idle_told_ns = clock_mono_ns();
     atomic_store(&c->rows, c->decoder.row_total);

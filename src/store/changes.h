@@ -67,8 +67,8 @@ enum err_code changes_open(const struct changes_options *o, struct changes **ret
 struct changes *changes_close(struct changes *c);
 /* Fills an empty batch; waits up to timeout_ms for the first row. *ret_rows counts rows, of which some are no events (a batch
  * row, a new series): the position moves all the same. *ret_rows 0: nothing came (the mark may have moved all the same: idle
- * progress). The batch has proofs of its trades and quotes, clock_ns (live), finish, the least and the greatest sequence. After
- * an error nothing more can be read: close, and open at the last position that is durable. */
+ * progress). The batch has proofs of its trades and quotes, clock_ns (live), finish (it ends there), the least and the greatest
+ * sequence. After an error nothing more can be read: close, and open at the last position that is durable. */
 enum err_code changes_read(struct changes *c, int32_t timeout_ms, struct batch *b,
                            struct changes_mark *ret, int64_t *ret_rows, struct err *e) MUST_USE;
 void changes_confirm(struct changes *c, const struct changes_position *upto);

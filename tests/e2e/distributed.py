@@ -115,6 +115,13 @@ class Deployment:
         assert check or told['behind'] == '', words
         return told
 
+    def settle(self, wait=120):
+        """Verified, and candles revised that waited for it: verify leaves those out."""
+        self.verify(wait=wait)
+        wait_for(lambda: self.psql("SELECT count(*) FROM ticklake.ticklake_state WHERE name LIKE '%revise/second/%' "
+                                   "OR name LIKE '%revise/rollup/%'") == '0', 60, 'late trades are in their candles')
+        return self.verify(wait=wait)
+
     def close(self):
         for p in self.processes:
             p.kill()
