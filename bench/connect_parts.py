@@ -25,12 +25,14 @@ class Connect:
     """A worker of its own with one connector on one table: what is read by max.batch.size, sent in large compressed requests, and
     looked for every 10 ms instead of every 500."""
 
-    def __init__(self, d, slot):
-        self.folder, self.home = pathlib.Path(d.folder) / "connect", pathlib.Path(os.environ["TICKLAKE_CONNECT"])
+    def __init__(self, d, slot, encoding):
+        self.folder, self.home = pathlib.Path(d.folder) / f"connect-{encoding}", pathlib.Path(os.environ["TICKLAKE_CONNECT"])
         self.folder.mkdir()
-        self.topic = f"{d.name}-debezium.ticklake.trade_rows"
+        prefix = f"{d.name}-{encoding}"
+        self.topic = f"{prefix}.ticklake.trade_rows"
         registry = BENCH.env["TICKLAKE_STACK_REGISTRY_URL"].split("/apis/")[0] + "/apis/registry/v2"
-        converter = {"": "io.apicurio.registry.utils.converter.AvroConverter", ".apicurio.registry.url": registry,
+        converter = {"": "org.apache.kafka.connect.json.JsonConverter", ".schemas.enable": "false"} if encoding == "json" else {
+                     "": "io.apicurio.registry.utils.converter.AvroConverter", ".apicurio.registry.url": registry,
                      ".apicurio.registry.auto-register": "true"}
         self.write("worker.properties", {
             "bootstrap.servers": BENCH.env["TICKLAKE_BUS__BROKERS"], "plugin.path": self.home / "plugins",
@@ -41,7 +43,7 @@ class Connect:
         self.write("connector.properties", {
             "name": "debezium", "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "tasks.max": 1,
             "database.hostname": at.hostname, "database.port": at.port, "database.user": at.username, "database.password": at.password,
-            "database.dbname": d.name, "topic.prefix": f"{d.name}-debezium", "plugin.name": "pgoutput", "slot.name": slot,
+            "database.dbname": d.name, "topic.prefix": prefix, "plugin.name": "pgoutput", "slot.name": slot,
             "publication.name": "ticklake", "publication.autocreate.mode": "disabled", "snapshot.mode": "no_data",
             "table.include.list": "ticklake.trade_rows", "decimal.handling.mode": "string", "max.batch.size": 16384,
             "max.queue.size": 65536, "poll.interval.ms": 10, "topic.creation.default.replication.factor": 3,
