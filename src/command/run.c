@@ -208,6 +208,7 @@ static int run(struct invocation *inv)
     if (code == ERR_OK) code = open_stages(&l, &e);
     if (code == ERR_OK) code = live(&l, &e);
     code = end(&l, code, &e);
+    if (code == ERR_STOPPED) code = ERR_OK; /* while a part was still being opened */
     progress_end();
     if (code == ERR_OK && inv->json) {
         struct buf out;

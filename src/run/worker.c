@@ -126,9 +126,11 @@ static enum err_code work(struct worker *w, struct err *e)
 {
     if (!w->consumer) TRY(open_outside(w, e));
     w->committed_mono_ns = w->revised_mono_ns = clock_mono_ns();
-    while (!atomic_load(&w->stopping)) TRY(step(w, e));
-    if (!w->begin_again) TRY(worker_commit(w, e));
-    return ERR_OK;
+    enum err_code code = ERR_OK;
+    while (!atomic_load(&w->stopping) && code == ERR_OK) code = step(w, e);
+    /* A read that was cut short by the stop gave nothing, so that what is pushed is whole. */
+    if (code != ERR_OK && code != ERR_STOPPED) return code;
+    return w->begin_again ? ERR_OK : worker_commit(w, e);
 }
 
 static void fail(struct worker *w, const struct err *e)
@@ -146,9 +148,10 @@ static void *worker_thread(void *ctx)
         int64_t began_ns = clock_mono_ns();
         enum err_code code = work(w, &e);
         if (code == ERR_OK) break;
-        w->begin_again =
-            true; /* half a batch may be pushed: nothing of it is committed on the way out */
+        /* Half a batch may be pushed: nothing of it is committed on the way out. */
+        w->begin_again = true;
         close_outside(w);
+        if (code == ERR_STOPPED) break;
         if (err_action(code) != ACT_RETRY) {
             fail(w, &e);
             break;
