@@ -62,8 +62,8 @@ export class Table {
         this.data = [];
         this.nowMs = Date.now();
         if (height) {
-            this.before = h('tr.space', {'aria-hidden': 'true'}, h('td', {colspan: columns.length}));
-            this.after = h('tr.space', {'aria-hidden': 'true'}, h('td', {colspan: columns.length}));
+            this.before = h('tr.space', {'aria-hidden': 'true'}, h('td'));
+            this.after = h('tr.space', {'aria-hidden': 'true'}, h('td'));
             this.node.addEventListener('scroll', () => this.draw(), {passive: true});
             new ResizeObserver(() => this.draw()).observe(this.node);
         }

@@ -11,7 +11,7 @@ export function kafka() {
         rowClass: (b) => b.up ? '' : 'alarm',
         columns: [
             {key: 'id', head: 'Broker', width: 's', value: (b) => String(b.id)},
-            {key: 'state', head: 'State', width: 'm', value: (b, now) => b.up ? {text: 'up', cls: 'good'}
+            {key: 'state', head: 'State', width: 'l', value: (b, now) => b.up ? {text: 'up', cls: 'good'}
                 : {text: `DOWN for ${duration(now - b.down_since_ms)}`, cls: 'bad'}},
             {key: 'role', head: 'Role', width: 'm', value: (b) => b.controller ? 'controller' : ''},
             {key: 'host', head: 'Address', value: (b) => b.host ? `${b.host}:${b.port}` : none},
@@ -31,7 +31,7 @@ export function kafka() {
             {key: 'oldest', head: 'Oldest', cls: 'num', width: 's', value: (p) => count(p.oldest)},
             {key: 'end', head: 'End', cls: 'num', width: 's', value: (p) => count(p.end)},
             {key: 'group', head: 'Group at', cls: 'num', width: 's', value: (p) => count(p.group_offset)},
-            {key: 'lag', head: 'Lag (records)', cls: 'num', width: 's', value: (p) => count(p.lag_records)},
+            {key: 'lag', head: 'Lag (records)', cls: 'num', width: 'm', value: (p) => count(p.lag_records)},
         ],
     });
     const bus = panel('Kafka', 'kafka', facts, brokers.node, partitions.node);
