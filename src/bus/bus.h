@@ -127,13 +127,19 @@ struct bus_consumer_options {
 struct bus_consumer;
 enum err_code bus_consumer_open(const struct bus_consumer_options *o, struct bus_consumer **ret,
                                 struct err *e) MUST_USE;
-struct bus_consumer *
-bus_consumer_close(struct bus_consumer *c); /* leaves the group; calls losing */
+struct bus_consumer *bus_consumer_close(
+    struct bus_consumer *c); /* calls losing; leaves the group, within about 20 s without brokers */
 /* Fills an empty batch with events of ONE partition number, in the order described above, up to what fits; waits up to
- * timeout_ms for any. Sequences are offset + 1 in the event's own topic; first_sequence and last_sequence are those of the
- * trades' topic before and behind the batch. *ret_partition -1: nothing came. *ret_next: where the partition stands behind
- * the batch. A record that cannot be decoded becomes a dead letter (reason malformed, its raw bytes, "topic/partition/offset"
- * as connection) and the stream goes on. ERR_HOLE where an offset to begin at was removed by retention. */
+ * timeout_ms for any. Sequences are offset + 1 in the event's own topic. Of the trades' topic, first_sequence is the next
+ * offset before the batch + 1 and last_sequence the next offset behind it, without a step between two batches of a partition
+ * (no trade: last is first - 1, or more where only markers of transactions were passed). Proofs of trades and quotes are
+ * filled, clock_ns is bus_consumer_clock's or TIME_ABSENT. *ret_partition -1: nothing came. *ret_next: where the partition
+ * stands behind the batch; 0: at the oldest that is kept.
+ * A record that cannot be decoded, or has no value, becomes a dead letter (reason malformed, or inexact; its raw bytes, 64 KB
+ * at most; "topic/partition/offset" as connection; venue and symbol of its key; the sequence of its own topic) and the stream
+ * goes on. ERR_HOLE where an offset that is wanted was removed by retention, or lies beyond the end (the topic was made anew):
+ * again with every call until bus_consumer_seek; other partitions go on in between. An error that passes (a registry or a
+ * catalog that is not there): call again. */
 enum err_code bus_consumer_read(struct bus_consumer *c, int32_t timeout_ms, struct batch *b,
                                 int32_t *ret_partition, struct bus_offsets *ret_next,
                                 struct err *e) MUST_USE;

@@ -4,11 +4,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <strings.h>
 #include <unistd.h>
 
-enum { TELL_AFTER_S = 5 };
+enum { TELL_AFTER_S = 5, DESTROY_S = 10 };
 
 /* --- properties --- */
 
@@ -203,9 +204,27 @@ enum err_code bus_client_open(const struct bus_options *o, const struct bus_clie
     return ERR_OK;
 }
 
+static void *destroy(void *rk)
+{
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+/* After an outage rd_kafka_destroy was seen to wait for ever for a thread of its own (2.0.2). It is left to itself then: what
+ * ends is a process, or a client that is made anew. */
 void bus_client_close(struct bus_client *c)
 {
-    if (c->rk) rd_kafka_destroy(c->rk);
+    pthread_t thread;
+    struct timespec until;
+    if (!c->rk) return;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += DESTROY_S;
+    CHECK(pthread_create(&thread, NULL, destroy, c->rk) == 0);
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
+        LOG(WARN, "bus", "librdkafka does not end; the client is left behind",
+            LOG_STR("client", c->role));
+        pthread_detach(thread);
+    }
     c->rk = NULL;
 }
 

@@ -1,8 +1,9 @@
 /* The member of the group: who owns which partition number. */
 #include "bus/consumer_internal.h"
 #include "base/log.h"
+#include "io/clock.h"
 
-#include <stdlib.h>
+enum { LEAVE_S = 10, LEAVE_STEP_MS = 100 };
 
 static void keep_failure(struct bus_consumer *c, enum err_code code, const struct err *why)
 {
@@ -133,14 +134,30 @@ enum err_code member_open(struct bus_consumer *c, struct err *e)
     return subscribe(c, e);
 }
 
+/* Leaves the group, for as long as that may take: without brokers an offset that was told last, or the leaving itself, would
+ * wait for them; then the session's end tells the others. */
+static void leave(struct bus_consumer *c)
+{
+    const int64_t end_ns = clock_mono_ns() + LEAVE_S * NS_PER_S;
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(c->member.rk, c->member_queue);
+    if (error) {
+        rd_kafka_error_destroy(error);
+        return;
+    }
+    while (!rd_kafka_consumer_closed(c->member.rk) && clock_mono_ns() < end_ns)
+        rd_kafka_queue_poll_callback(c->member_queue, LEAVE_STEP_MS);
+}
+
 void member_close(struct bus_consumer *c)
 {
     if (!c->member.rk) return;
+    bool lost = rd_kafka_assignment_lost(c->member.rk);
+    for (int32_t p = 0; p < c->options.bus->partitions; p++) lose(c, p, lost);
     if (c->member_queue) {
         rd_kafka_queue_cb_event_enable(c->member_queue, NULL, NULL);
+        leave(c);
         rd_kafka_queue_destroy(c->member_queue);
     }
-    rd_kafka_consumer_close(c->member.rk); /* leaves the group; calls on_rebalance */
     bus_client_close(&c->member);
 }
 

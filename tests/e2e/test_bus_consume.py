@@ -461,11 +461,15 @@ def test_no_topics(bus, lake):
 # ---- outages
 
 
+def in_sync(bus):
+    done = subprocess.run(bus.line('describe'), capture_output=True, text=True, timeout=DEADLINE_S)
+    return done.returncode == 0 and all(sorted(p['in_sync']) == [1, 2, 3] for p in json.loads(done.stdout)['partitions'])
+
+
 def mended(bus):
     """All brokers are there, and have every partition."""
     bus.stack.up('kafka')
-    wait_until(lambda: all(sorted(p['in_sync']) == [1, 2, 3] for p in json.loads(bus.run('describe'))['partitions']), DEADLINE_S,
-               'all replicas in sync')
+    wait_until(lambda: in_sync(bus), LONG_S, 'all replicas in sync')
 
 
 def test_broker_killed(bus, lake):
