@@ -124,7 +124,9 @@ class ProcessOperator(BaseOperator):
 
 
 class TicklakeOperator(ProcessOperator):
-    """ticklake VERB ARGUMENTS --json; arguments may be mapped over."""
+    """ticklake VERB ARGUMENTS --json; arguments may be mapped over, or come from another task."""
+
+    template_fields = ('arguments',)
 
     def __init__(self, *, verb, arguments=(), environment=None, **kw):
         super().__init__(**kw)
@@ -152,6 +154,8 @@ class SparkJobOperator(ProcessOperator):
     """spark-submit of a job of spark/, in client mode, with ticklake's settings in its environment. TICKLAKE_SPARK_JOBS is
     the folder of the jobs; master, memory and class path are spark-defaults.conf's. Ends with the exit code of the job; what
     is not one of ticklake's own is tried again: a lost master and a lost commit look alike."""
+
+    template_fields = ('arguments',)
 
     def __init__(self, *, job, arguments=(), **kw):
         super().__init__(**kw)
