@@ -8,13 +8,13 @@
 extern char **environ;
 
 static const struct command *const commands[] = {
-    &command_run,     &command_replay,           &command_simulate,
-    &command_verify,  &command_status,           &command_candles,
-    &command_gaps,    &command_positions,        &command_files,
-    &command_tap,     &command_connect,          &command_venues,
-    &command_symbols, &command_validate,         &command_compact,
-    &command_backfill, &command_repair,          &command_jobs,
-    &command_schemas, &command_expire_snapshots, &command_remove_orphans,
+    &command_run,      &command_replay,           &command_simulate,
+    &command_verify,   &command_status,           &command_candles,
+    &command_gaps,     &command_positions,        &command_files,
+    &command_tap,      &command_connect,          &command_venues,
+    &command_symbols,  &command_validate,         &command_compact,
+    &command_backfill, &command_repair,           &command_jobs,
+    &command_schemas,  &command_expire_snapshots, &command_remove_orphans,
     &command_version,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
