@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import uuid
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from fractions import Fraction
@@ -184,3 +185,29 @@ def test_the_stream_killed_between_sums_and_candles_gives_the_candles_of_the_lak
     assert_same_candles(candles_of_lake(deployment.rows('candles_spark')), expected)
     secret = deployment.base['TICKLAKE_S3__SECRET_KEY']
     assert secret not in second.words() and 'ticklake-password' not in second.words()
+
+
+def test_schemas_come_from_glue_and_wrong_frames_are_refused(stack, monkeypatch):
+    import ticklake_registry
+    environment = stack.up('glue').env(glue=True)
+    for key, value in environment.items():
+        if key.startswith(('TICKLAKE_REGISTRY', 'AWS_')):
+            monkeypatch.setenv(key, value)
+    glue, name = stack.glue(), f'spark-{os.getpid()}'
+    text = (ROOT / 'schemas' / 'market.trades.avsc').read_text()
+    made = glue.create_schema(SchemaName=name, DataFormat='AVRO', Compatibility='BACKWARD', SchemaDefinition=text)
+    try:
+        registry = ticklake_registry.Registry(lambda n, needed=True: os.environ.get(f'TICKLAKE_{n}'), lambda n: None)
+        frame = bytes((3, 0)) + uuid.UUID(made['SchemaVersionId']).bytes
+        assert registry.schema(frame) == text
+        for wrong in (b'\x00\x00\x00\x00\x01', bytes((3, 4)) + bytes(16), b''):
+            with pytest.raises(ticklake_registry.RegistryError, match='does not begin'):
+                registry.schema(wrong)
+        with pytest.raises(ticklake_registry.RegistryError, match='HTTP 400'):
+            registry.schema(bytes((3, 0)) + bytes(16))
+        monkeypatch.setenv('AWS_SECRET_ACCESS_KEY', 'wrong-secret')
+        with pytest.raises(ticklake_registry.RegistryError) as refused:
+            registry.schema(bytes((3, 0)) + bytes(15) + b'\x01')
+        assert 'HTTP 403' in str(refused.value) and 'wrong-secret' not in str(refused.value)
+    finally:
+        glue.delete_schema(SchemaId={'SchemaArn': made['SchemaArn']})
