@@ -10,7 +10,7 @@ import pytest
 import conftest
 
 COMMANDS = ('run', 'replay', 'simulate', 'verify', 'status', 'candles', 'gaps', 'positions', 'files', 'tap', 'connect', 'venues',
-            'symbols', 'validate', 'compact', 'expire-snapshots', 'remove-orphans', 'schemas', 'version')
+            'symbols', 'validate', 'compact', 'expire-snapshots', 'remove-orphans', 'backfill', 'repair', 'jobs', 'schemas', 'version')
 SECRET = 'tok-5f0c2a97-never-to-be-seen'
 
 
