@@ -19,11 +19,10 @@ export function symbol({parts, parameters, again}) {
     const trades = new Table({
         label: 'Newest trades', key: (t) => t.key, empty: 'no trades of the last hour in the lake',
         columns: [
-            {key: 'time', head: 'Time (UTC)', width: 's', value: (t, now) => ({text: clock(t.time_ms, now), title: time(t.time_ms)})},
+            {key: 'time', head: 'Time (UTC)', width: 's', value: (t, now) => ({text: clock(t.time_ms, now), title: `${time(t.time_ms)}${t.trade_id ? `, trade ${t.trade_id}` : ''}`})},
             {key: 'side', head: 'Side', width: 'xs', value: (t) => ({text: t.side, cls: {buy: 'good', sell: 'sell'}[t.side] || 'dim'})},
             {key: 'price', head: 'Price', cls: 'num', width: 's', value: (t) => price(t.price)},
             {key: 'size', head: 'Size', cls: 'num', width: 's', value: (t) => t.size},
-            {key: 'id', head: 'Id', cls: 'num', value: (t) => ({text: t.trade_id || '', cls: 'dim'})},
         ],
     });
     const candles = panel('Candles', 'lake', h('div.tools', {role: 'group', 'aria-label': 'Timeframe'}, buttons, facts), chart.node, key);
