@@ -9,7 +9,7 @@
  * Waiting      librdkafka calls on_ready from its own threads when a queue that was empty fills; one condition variable wakes
  *              the reader. Nothing else of a reader is touched by other threads.
  * Memory       what librdkafka keeps ready is READY_BYTES_TOTAL shared out over the lanes (READY_BYTES_LANE at least), and a
- *              fetch of FETCH_BYTES a broker. 16 bytes of fetched messages' pointers a lane, 512 at a time.
+ *              fetch of FETCH_BYTES a broker; a lane holds LANE_HELD of its messages at a time.
  */
 #ifndef TICKLAKE_BUS_CONSUMER_INTERNAL_H
 #define TICKLAKE_BUS_CONSUMER_INTERNAL_H
