@@ -1,6 +1,6 @@
 /* consumer_internal.h - reading number p of every topic; for consumer*.c and scan.c only.
  *
- * Two clients  the member of the group only says who owns which number: its partitions are assigned, paused, and never read.
+ * Two clients  the member of the group only says who owns which number; it reads nothing.
  *              The reader has no group; it reads from wherever it is told.
  * Lanes        one topic of one partition number, each with a queue of its own. So a lane that waits for another (merge.h)
  *              holds back nothing but itself: its queue fills up to a limit, and then the brokers are not asked for more.
