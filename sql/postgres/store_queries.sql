@@ -47,12 +47,22 @@ SELECT id, venue, exchange, symbol, venue_symbol FROM ticklake.series ORDER BY i
 
 -- name: read_dedup
 SELECT series, stream, bytes FROM ticklake.dedup_state WHERE writer = $1 ORDER BY series, stream
+-- name: read_all_dedup
+SELECT series, stream, bytes FROM ticklake.dedup_state ORDER BY series, stream, writer
+-- name: read_history
+SELECT series, stream, lower(r), upper(r) - 1
+FROM (SELECT series, stream, unnest(range_agg(int8range(first_id, last_id, '[]'))) AS r
+    FROM ticklake.history_ids GROUP BY series, stream) AS merged
+ORDER BY 1, 2, 3
 -- name: read_positions
 SELECT name, frames, done FROM ticklake.source_positions WHERE writer = $1 ORDER BY name
 -- name: read_own_gaps
 SELECT sequence, gap_id, series, stream, kind, state, from_id, to_id, from_time, to_time,
     missing_count, rows_recovered, candles_revised, opened, closed, cause
-FROM ticklake.gap_ledger WHERE writer = $1 AND state = 0 ORDER BY gap_id
+FROM ticklake.gap_ledger
+WHERE state = 0 AND (writer = $1 OR (kind = 0 AND (series, stream) IN
+    (SELECT series, stream FROM ticklake.dedup_state WHERE writer = $1)))
+ORDER BY gap_id
 -- name: read_ledger
 SELECT sequence, gap_id, series, stream, kind, state, from_id, to_id, from_time, to_time,
     missing_count, rows_recovered, candles_revised, opened, closed, cause
@@ -85,18 +95,25 @@ FROM unnest($2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS u (name, 
 ORDER BY u.name, u.place DESC
 ON CONFLICT (writer, name) DO UPDATE SET frames = excluded.frames, done = excluded.done
 -- name: put_ledger
-INSERT INTO ticklake.gap_ledger AS l (gap_id, writer, sequence, series, stream, kind, state, from_id, to_id,
+INSERT INTO ticklake.gap_ledger AS l (gap_id, writer, teller, sequence, series, stream, kind, state, from_id, to_id,
     from_time, to_time, missing_count, rows_recovered, candles_revised, opened, closed, cause)
-SELECT DISTINCT ON (gap_id) gap_id, $1, sequence, series, stream, kind, state, from_id, to_id,
+SELECT DISTINCT ON (gap_id) gap_id, $1, $1, sequence, series, stream, kind, state, from_id, to_id,
     from_time, to_time, missing_count, rows_recovered, candles_revised, opened, closed, cause
 FROM ticklake.gap_rows WHERE sequence BETWEEN $2 AND $3
 ORDER BY gap_id, sequence DESC
-ON CONFLICT (gap_id) DO UPDATE SET sequence = excluded.sequence, series = excluded.series,
+ON CONFLICT (gap_id) DO UPDATE SET teller = excluded.teller, sequence = excluded.sequence, series = excluded.series,
     stream = excluded.stream, kind = excluded.kind, state = excluded.state,
     from_id = excluded.from_id, to_id = excluded.to_id, from_time = excluded.from_time,
     to_time = excluded.to_time, missing_count = excluded.missing_count,
     rows_recovered = excluded.rows_recovered, candles_revised = excluded.candles_revised,
     opened = excluded.opened, closed = excluded.closed, cause = excluded.cause
+-- name: put_history
+INSERT INTO ticklake.history_ids (series, stream, first_id, last_id)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+ON CONFLICT DO NOTHING
+-- name: foreign_gaps
+SELECT gap_id FROM ticklake.gap_ledger
+WHERE gap_id = ANY ($2::bigint[]) AND teller <> $1 ORDER BY gap_id FOR UPDATE
 -- name: put_batch
 INSERT INTO ticklake.batches (writer, number, first_sequence, last_sequence, trades, quotes, gaps,
     deads, candles, instruments, duplicates, received, clock, live, finish, sum, content, proofs,

@@ -10,7 +10,9 @@
 --   where a row was there already. first_day, last_day: of its rows in daily partitions. whole: false once retention took
 --   some of them. A batch was confirmed by the slots when a batch with horizon > its xid has lsn <= what they confirmed.
 -- dead_keys: hashes of the dead letters of guests, so that history read again gives them once.
--- gap_ledger: the newest state of each gap. gap ids come in blocks of 2^32, sequences in blocks of 2^22.
+-- history_ids: ids that guests (back-fill, repair) stored, as ranges, added in the batch's transaction. They outlive the rows:
+--   what retention removed is not stored a second time, and a live source takes them over when it starts.
+-- gap_ledger: the newest state of each gap; teller: who wrote it. gap ids come in blocks of 2^32, sequences in blocks of 2^22.
 -- Daily partitions are named TABLE_YYYYMMDD; TABLE_before holds all days before 2009, TABLE_after all from 2100 on.
 CREATE TABLE ticklake.series (
     id int PRIMARY KEY,
@@ -165,6 +167,7 @@ CREATE INDEX batches_lsn ON ticklake.batches (lsn);
 CREATE TABLE ticklake.gap_ledger (
     gap_id bigint PRIMARY KEY,
     writer text NOT NULL,
+    teller text NOT NULL,
     sequence bigint NOT NULL,
     series int NOT NULL,
     stream smallint NOT NULL,
@@ -188,6 +191,13 @@ CREATE TABLE ticklake.dedup_state (
     stream smallint NOT NULL,
     bytes bytea NOT NULL,
     PRIMARY KEY (writer, series, stream)
+);
+CREATE TABLE ticklake.history_ids (
+    series int NOT NULL,
+    stream smallint NOT NULL,
+    first_id bigint NOT NULL,
+    last_id bigint NOT NULL,
+    PRIMARY KEY (series, stream, first_id, last_id)
 );
 CREATE TABLE ticklake.source_positions (
     writer text NOT NULL,

@@ -85,12 +85,12 @@ static void note_ids(struct tape_walk *w, const struct trade *t)
     if (!ids) {
         if (w->ids_count == sizeof w->ids / sizeof w->ids[0]) return;
         ids = &w->ids[w->ids_count++];
-        *ids = (struct audit_ids){.series = series,
-                                  .stream = t->stream,
-                                  .floor = t->first_id,
-                                  .floor_sequence = t->sequence};
+        *ids = (struct audit_ids){
+            .series = series, .stream = t->stream, .floor = INT64_MAX, .floor_sequence = INT64_MAX};
     }
-    if (t->sequence < ids->floor_sequence) {
+    /* History was asked for by intervals: what lies between two of them was never promised. */
+    bool history = t->origin == ORIGIN_BACKFILLED || t->origin == ORIGIN_REPAIRED;
+    if (!history && t->sequence < ids->floor_sequence) {
         ids->floor = t->first_id;
         ids->floor_sequence = t->sequence;
     }

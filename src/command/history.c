@@ -1,6 +1,7 @@
 #include "command/history.h"
 
 #include "io/clock.h"
+#include "lake/lake.h"
 #include "io/file.h"
 
 #include <stdio.h>
@@ -110,6 +111,73 @@ static void set_allowance(struct history_command *h, struct source_backfill_opti
     o->used_up = used_up;
 }
 
+/* ---- Embedded: what the lake has of bars and quotes, which have no keys there ---- */
+
+enum { QUOTES_DAYS = 7, CATCH_UP_NAP_MS = 10 };
+
+struct known_rows {
+    struct history_known *known;
+    uint32_t series;
+};
+
+static enum err_code known_candle(void *ctx, const struct venue_candle *c, struct err *e)
+{
+    struct known_rows *k = ctx;
+    struct venue_candle own = *c;
+    (void)e;
+    own.c.series = k->series;
+    source_backfill_known_candle(k->known, &own);
+    return ERR_OK;
+}
+
+static enum err_code known_quote(void *ctx, const struct quote *q, struct err *e)
+{
+    struct known_rows *k = ctx;
+    struct quote own = *q;
+    (void)e;
+    own.series = k->series;
+    source_backfill_known_quote(k->known, &own);
+    return ERR_OK;
+}
+
+/* What an interrupted run left in the store alone is in the lake a moment after the start. */
+static enum err_code catch_up(struct history_command *h, struct err *e)
+{
+    for (;;) {
+        struct run_status s;
+        run_status(h->run, &s);
+        if (s.marks.committed >= s.marks.durable) return ERR_OK;
+        if (run_failed(h->run) || h->stopped) return ERR(e, ERR_STOPPED, "stopped");
+        clock_sleep_ns(CATCH_UP_NAP_MS * NS_PER_MS);
+    }
+}
+
+static enum err_code load_known(void *ctx, const struct source_backfill_options *o, uint32_t series,
+                                struct history_known *known, struct err *e)
+{
+    struct history_command *h = ctx;
+    struct str venue = str_of(o->venue->name);
+    struct str symbol = series_get(run_series(h->run), series)->symbol;
+    struct known_rows k = {known, series};
+    TRY(catch_up(h, e));
+    if (o->kind == HISTORY_CANDLES)
+        return lake_scan_venue_candles(h->lake, venue, symbol, o->timeframe, o->from_ns, o->to_ns,
+                                       known_candle, &k, e);
+    int64_t now_ns = clock_wall_ns();
+    return lake_scan_quotes(h->lake, venue, symbol, now_ns - QUOTES_DAYS * NS_PER_DAY,
+                            now_ns + NS_PER_DAY, known_quote, &k, e);
+}
+
+static enum err_code open_reader(struct history_command *h, struct err *e)
+{
+    struct lake_options o;
+    if (h->inv->config->store.url) return ERR_OK;
+    h->series = series_new();
+    TRY(distributed_lake(&h->parts, h->series, false, &o, e));
+    o.read_only = true;
+    return lake_open(&o, &h->lake, e);
+}
+
 /* ---- The run ---- */
 
 /* From the thread of signals, or of a stage that failed. */
@@ -200,6 +268,7 @@ enum err_code history_open(struct history_command *h, struct err *e)
                                 .arguments = h->arguments,
                                 .message = ""};
     TRY(store_job_put(&h->store, &h->job, e));
+    TRY(open_reader(h, e));
     TRY(command_signals_start(stop, h, e));
     return run_start(h->run, e);
 }
@@ -222,6 +291,7 @@ enum err_code history_run(struct history_command *h, struct source_backfill_opti
     o->ctx = h;
     o->progress = progress;
     o->open_gaps = o->guest ? history_open_gaps : NULL;
+    o->load_known = o->guest ? NULL : load_known;
     set_allowance(h, o);
     TRY(source_backfill_open(&so, o, run_past(h->run), &source, e));
     set_source(h, source);
@@ -310,6 +380,8 @@ int history_close(struct history_command *h, enum err_code code, struct err *e)
         exit_code = command_fail(h->inv, e);
     }
     put_job(h, exit_code, code == ERR_OK ? "" : e->text);
+    lake_close(h->lake);
+    series_free(h->series);
     run_close(h->run);
     distributed_close(&h->parts);
     return exit_code;

@@ -18,7 +18,9 @@ struct history_command {
     struct run *run;
     pthread_mutex_t lock; /* of `source`, which a signal's thread stops */
     struct source_backfill *source;
-    struct distributed parts; /* for the tables beside the run: jobs, allowances, the ledger */
+    struct lake *lake;           /* embedded: to read what is there, */
+    struct series_table *series; /* with numbers of its own */
+    struct distributed parts;    /* for the tables beside the run: jobs, allowances, the ledger */
     struct store_options store;
     struct store_allowance allowance;
     struct store_job job;

@@ -34,6 +34,13 @@ struct dedup_state {
     struct str bytes;
 };
 
+/* Ids [first, last] of a tape that are stored, whoever brought them. */
+struct id_range {
+    uint32_t series;
+    uint8_t stream;
+    int64_t first, last;
+};
+
 struct batch_pool;
 struct batch {
     struct batch_pool *pool;

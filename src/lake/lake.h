@@ -117,6 +117,18 @@ enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str sym
                                                       struct err *e),
                                 void *ctx, struct err *e) MUST_USE;
 
+/* Committed candles of the venue's own, and quotes by their receipt: what a back-fill must not bring again. */
+enum err_code lake_scan_venue_candles(struct lake *l, struct str venue, struct str symbol,
+                                      enum timeframe tf, int64_t from_ns, int64_t to_ns,
+                                      enum err_code (*each)(void *ctx, const struct venue_candle *c,
+                                                            struct err *e),
+                                      void *ctx, struct err *e) MUST_USE;
+enum err_code lake_scan_quotes(struct lake *l, struct str venue, struct str symbol, int64_t from_ns,
+                               int64_t to_ns,
+                               enum err_code (*each)(void *ctx, const struct quote *q,
+                                                     struct err *e),
+                               void *ctx, struct err *e) MUST_USE;
+
 /* One round of compaction over all tables: joins small files of a partition, applies position deletes, merges
  * manifests. dry_run only tells. *ret_files: files replaced. Crash-safe: a file either is in the table or is removed by
  * the next open. Re-plans when a foreign snapshot came in between. */

@@ -359,6 +359,9 @@ enum err_code lake_read_quote(struct lake *l, const struct lake_file_reader *r, 
 enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r, size_t row,
                                struct lake_names *names, struct candle *ret,
                                struct err *e) MUST_USE;
+enum err_code lake_read_venue_candle(struct lake *l, const struct lake_file_reader *r, size_t row,
+                                     struct lake_names *names, struct venue_candle *vc,
+                                     struct err *e) MUST_USE;
 /* Times are whole microseconds. */
 enum err_code lake_read_gap(struct lake *l, const struct lake_file_reader *r, size_t row,
                             struct lake_names *names, struct gap *ret, struct err *e) MUST_USE;

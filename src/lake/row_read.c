@@ -183,6 +183,34 @@ enum err_code lake_read_candle(struct lake *l, const struct lake_file_reader *r,
     return ERR_OK;
 }
 
+enum err_code lake_read_venue_candle(struct lake *l, const struct lake_file_reader *r, size_t row,
+                                     struct lake_names *names, struct venue_candle *vc,
+                                     struct err *e)
+{
+    struct candle *c = &vc->c;
+    TRY(tape_series(l, r, row, text(r, VENUE_CANDLES_venue, row),
+                    text(r, VENUE_CANDLES_symbol, row), names, e));
+    int timeframe = timeframe_of_text(text(r, VENUE_CANDLES_timeframe, row));
+    if (timeframe < 0) return odd(r, row, "timeframe", e);
+    *vc = (struct venue_candle){.source = text(r, VENUE_CANDLES_source, row)};
+    c->series = names->series;
+    c->timeframe = (uint8_t)timeframe;
+    c->open_time_ns = micros_to_ns(r->chunks[VENUE_CANDLES_open_time].longs[row]);
+    if (c->open_time_ns == TIME_ABSENT) return odd(r, row, "open_time", e);
+    c->open = r->chunks[VENUE_CANDLES_open].decimals[row];
+    c->high = r->chunks[VENUE_CANDLES_high].decimals[row];
+    c->low = r->chunks[VENUE_CANDLES_low].decimals[row];
+    c->close = r->chunks[VENUE_CANDLES_close].decimals[row];
+    c->has_base_volume = wide(r, VENUE_CANDLES_base_volume, row, &c->base_volume);
+    c->has_quote_volume = wide(r, VENUE_CANDLES_quote_volume, row, &c->quote_volume);
+    c->has_taker = wide(r, VENUE_CANDLES_taker_buy_base_volume, row, &c->taker_buy_base);
+    if (!wide(r, VENUE_CANDLES_taker_buy_quote_volume, row, &c->taker_buy_quote))
+        c->taker_buy_quote = 0;
+    c->trade_count = number(r, VENUE_CANDLES_trade_count, row, -1);
+    vc->fetched_ns = micros_to_ns(r->chunks[VENUE_CANDLES_fetched_at].longs[row]);
+    return ERR_OK;
+}
+
 static const char *kind_of(int i) { return gap_kind_text((enum gap_kind)i); }
 static const char *state_of(int i) { return gap_state_text((enum gap_state)i); }
 

@@ -12,6 +12,8 @@ struct scan {
                           struct err *e);
     enum err_code (*each_trade)(void *ctx, const struct trade *t, struct err *e);
     enum err_code (*each_candle)(void *ctx, const struct candle *c, struct err *e);
+    enum err_code (*each_venue_candle)(void *ctx, const struct venue_candle *c, struct err *e);
+    enum err_code (*each_quote)(void *ctx, const struct quote *q, struct err *e);
     void *ctx;
     struct lake_names names;
 };
@@ -154,6 +156,65 @@ enum err_code lake_scan_candles(struct lake *l, struct str venue, struct str sym
                      .timeframe = tf,
                      .each = scan_candle,
                      .each_candle = each,
+                     .ctx = ctx};
+    return scan_files(&s, e);
+}
+
+static enum err_code scan_venue_candle(struct scan *s, const struct lake_file_reader *r, size_t row,
+                                       struct err *e)
+{
+    struct venue_candle c;
+    if (!str_is(r->chunks[VENUE_CANDLES_timeframe].strings[row], timeframe_text(s->timeframe)))
+        return ERR_OK;
+    enum err_code code = pass_over(s->l, r, lake_read_venue_candle(s->l, r, row, &s->names, &c, e));
+    if (code != ERR_OK) return code == ERR_NOT_FOUND ? ERR_OK : code;
+    if (c.c.open_time_ns < s->from_ns || c.c.open_time_ns >= s->to_ns) return ERR_OK;
+    return s->each_venue_candle(s->ctx, &c, e);
+}
+
+enum err_code lake_scan_venue_candles(struct lake *l, struct str venue, struct str symbol,
+                                      enum timeframe tf, int64_t from_ns, int64_t to_ns,
+                                      enum err_code (*each)(void *ctx, const struct venue_candle *c,
+                                                            struct err *e),
+                                      void *ctx, struct err *e)
+{
+    struct scan s = {.l = l,
+                     .table = &l->tables[TABLE_VENUE_CANDLES],
+                     .venue = venue,
+                     .symbol = symbol,
+                     .from_ns = from_ns,
+                     .to_ns = to_ns,
+                     .timeframe = tf,
+                     .each = scan_venue_candle,
+                     .each_venue_candle = each,
+                     .ctx = ctx};
+    return scan_files(&s, e);
+}
+
+static enum err_code scan_quote(struct scan *s, const struct lake_file_reader *r, size_t row,
+                                struct err *e)
+{
+    struct quote q;
+    enum err_code code = pass_over(s->l, r, lake_read_quote(s->l, r, row, &s->names, &q, e));
+    if (code != ERR_OK) return code == ERR_NOT_FOUND ? ERR_OK : code;
+    if (q.received_ns < s->from_ns || q.received_ns >= s->to_ns) return ERR_OK;
+    return s->each_quote(s->ctx, &q, e);
+}
+
+enum err_code lake_scan_quotes(struct lake *l, struct str venue, struct str symbol, int64_t from_ns,
+                               int64_t to_ns,
+                               enum err_code (*each)(void *ctx, const struct quote *q,
+                                                     struct err *e),
+                               void *ctx, struct err *e)
+{
+    struct scan s = {.l = l,
+                     .table = &l->tables[TABLE_QUOTES],
+                     .venue = venue,
+                     .symbol = symbol,
+                     .from_ns = from_ns,
+                     .to_ns = to_ns,
+                     .each = scan_quote,
+                     .each_quote = each,
                      .ctx = ctx};
     return scan_files(&s, e);
 }

@@ -73,6 +73,9 @@ static enum err_code open_store(struct run *r, struct err *e)
         .last_received_ns = s->last_received_ns,
         .instruments = s->instruments,
         .instrument_count = s->instrument_count,
+        .brought = s->brought,
+        .brought_count = s->brought_count,
+        .of_all_writers = r->options.guest,
     };
     atomic_store(&r->durable, s->last_sequence);
     atomic_store(&r->received, s->last_sequence);

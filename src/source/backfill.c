@@ -71,6 +71,7 @@ struct source_backfill *source_backfill_close(struct source_backfill *s)
     core_close(s->core);
     history_known_free(s->known);
     history_ids_free(&s->seen);
+    history_ids_free(&s->wanted);
     free(s->gaps);
     free(s);
     return NULL;
@@ -139,6 +140,7 @@ static void window_of(const struct source_backfill *s, const struct history_ask 
                                    .by_id = ask->by_id,
                                    .first_id = ask->first_id,
                                    .last_id = ask->last_id,
+                                   .ids = ask->by_id ? &s->wanted : NULL,
                                    .from_ns = ask->from_ns,
                                    .to_ns = ask->to_ns,
                                    .now_ns = clock_wall_ns(),
@@ -273,10 +275,21 @@ static enum err_code walk_days(struct source_backfill *s, const struct history_a
     return rest.to_ns > rest.from_ns ? backfill_walk(s, &rest, e) : ERR_OK;
 }
 
-static enum err_code load_known(struct source_backfill *s, struct str symbol, struct err *e)
+static enum err_code load_known(struct source_backfill *s, struct str venue_symbol, struct err *e)
 {
     if (!s->o.load_known || s->o.kind == HISTORY_TRADES) return ERR_OK;
-    return s->o.load_known(s->o.ctx, &s->o, symbol, s->known, e);
+    uint32_t series = venue_names_series(s->names, venue_symbol, STR(""));
+    if (series == SERIES_NONE) return ERR_OK; /* its rows will be refused one by one */
+    return s->o.load_known(s->o.ctx, &s->o, series, s->known, e);
+}
+
+void source_backfill_known_candle(struct history_known *k, const struct venue_candle *c)
+{
+    (void)history_known_candle(k, c);
+}
+void source_backfill_known_quote(struct history_known *k, const struct quote *q)
+{
+    (void)history_known_quote(k, q);
 }
 
 static void count_missing(struct source_backfill *s)
@@ -382,7 +395,7 @@ static enum err_code take_group(struct source_backfill *s, const struct wanted_l
         if (n) symbols[n++] = ',';
         memcpy(symbols + n, w->venue_symbol, len);
         n += len;
-        TRY(load_known(s, str_of(w->symbol), e));
+        TRY(load_known(s, (struct str){w->venue_symbol, len}, e));
     }
     return take_symbols(s, (struct str){symbols, n}, e);
 }

@@ -26,7 +26,7 @@ enum backfill_archive {
     BACKFILL_ARCHIVE_NEVER
 };
 
-struct history_known;
+struct history_known; /* source_backfill_known_* */
 
 struct source_backfill_options {
     const struct venue *venue;
@@ -58,9 +58,10 @@ struct source_backfill_options {
     enum err_code (*allow)(void *ctx, int64_t now_ns, int64_t *ret_until_ns, struct err *e);
     enum err_code (*used_up)(void *ctx, bool of_day, int64_t now_ns, int64_t *ret_until_ns,
                              struct err *e);
-    /* Puts the bars (quotes) of a symbol in that time that are stored already into `known`; may be NULL. */
-    enum err_code (*load_known)(void *ctx, const struct source_backfill_options *o,
-                                struct str symbol, struct history_known *known, struct err *e);
+    /* Puts the bars (quotes) of a symbol that are stored already into `known`, with this series; may be NULL: the store's keys
+     * know. */
+    enum err_code (*load_known)(void *ctx, const struct source_backfill_options *o, uint32_t series,
+                                struct history_known *known, struct err *e);
     void (*progress)(void *ctx, struct str symbol, int64_t upto_ns);
     void *ctx;
 };
@@ -73,6 +74,10 @@ struct source_backfill_stats { /* read with relaxed atomics */
     int64_t gaps, gaps_repaired, gaps_unrepairable, gaps_open, recovered;
     int64_t waited_ms;
 };
+
+/* For load_known. */
+void source_backfill_known_candle(struct history_known *k, const struct venue_candle *c);
+void source_backfill_known_quote(struct history_known *k, const struct quote *q);
 
 struct source_backfill;
 enum err_code source_backfill_open(const struct source_options *o,

@@ -106,6 +106,7 @@ enum err_code backfill_gaps_tell(struct source_backfill *s, struct err *e)
 
 /* ---- Repair ---- */
 
+/* Behind all pages: what has not come is not to be had. */
 static enum err_code give_up(struct source_backfill *s, const struct gap *gap, struct err *e)
 {
     int64_t came = history_ids_within(&s->seen, gap->from_id, gap->to_id);
@@ -119,7 +120,8 @@ static enum err_code give_up(struct source_backfill *s, const struct gap *gap, s
     }
     for (size_t i = 0; i < s->gap_count; i++) {
         struct gap *g = &s->gaps[i];
-        if (g->state != GAP_STATE_OPEN) continue;
+        if (g->state != GAP_STATE_OPEN || g->from_id < gap->from_id || g->to_id > gap->to_id)
+            continue;
         g->state = GAP_STATE_UNREPAIRABLE;
         g->cause = STR("not_at_venue");
         TRY(tell(s, g, e));
@@ -127,36 +129,76 @@ static enum err_code give_up(struct source_backfill *s, const struct gap *gap, s
     return ERR_OK;
 }
 
-/* A gap whose end is still open is the newest there is: only what has come then goes out of it. */
-static enum err_code repair_one(struct source_backfill *s, const struct gap *gap, struct err *e)
+/* Neighbouring gaps that lie in one page are asked for together, and nothing between them is taken. */
+static enum err_code repair_group(struct source_backfill *s, const struct gap *gaps, size_t count,
+                                  struct err *e)
 {
-    const struct series *n = series_get(s->options.series, gap->series);
-    const struct history_ask ask = {.kind = HISTORY_TRADES,
-                                    .stream = gap->stream,
-                                    .symbols = n->venue_symbol,
-                                    .from_ns = gap->from_time_ns,
-                                    .to_ns = gap->to_time_ns + 1,
-                                    .by_id = true,
-                                    .first_id = gap->from_id,
-                                    .last_id = gap->to_id};
+    const struct series *n = series_get(s->options.series, gaps[0].series);
+    struct history_ask ask = {.kind = HISTORY_TRADES,
+                              .stream = gaps[0].stream,
+                              .symbols = n->venue_symbol,
+                              .from_ns = gaps[0].from_time_ns,
+                              .to_ns = gaps[0].to_time_ns,
+                              .by_id = true,
+                              .first_id = gaps[0].from_id,
+                              .last_id = gaps[count - 1].to_id};
     s->symbol = n->symbol;
-    history_ids_free(&s->seen);
     s->gap_count = 0;
-    keep(s, gap);
-    BACKFILL_COUNT(s, gaps, 1);
+    history_ids_free(&s->seen);
+    history_ids_free(&s->wanted);
+    for (size_t i = 0; i < count; i++) {
+        keep(s, &gaps[i]);
+        history_ids_add(&s->wanted, gaps[i].from_id, gaps[i].to_id);
+        if (gaps[i].to_time_ns > ask.to_ns) ask.to_ns = gaps[i].to_time_ns;
+    }
+    ask.to_ns++;
+    BACKFILL_COUNT(s, gaps, count);
     TRY(backfill_walk(s, &ask, e));
-    return give_up(s, gap, e);
+    for (size_t i = 0; i < count; i++) TRY(give_up(s, &gaps[i], e));
+    return ERR_OK;
+}
+
+static int by_place(const void *x, const void *y)
+{
+    const struct gap *a = x, *b = y;
+    if (a->series != b->series) return a->series < b->series ? -1 : 1;
+    if (a->stream != b->stream) return a->stream < b->stream ? -1 : 1;
+    return (a->from_id > b->from_id) - (a->from_id < b->from_id);
+}
+
+static bool goes_with(const struct gap *first, const struct gap *g)
+{
+    enum { PAGE_IDS = 1000 };
+    return g->series == first->series && g->stream == first->stream &&
+           g->to_id - first->from_id < PAGE_IDS;
+}
+
+static enum err_code repair_all(struct source_backfill *s, const struct gap *gaps, size_t count,
+                                struct err *e)
+{
+    for (size_t i = 0; i < count;) {
+        size_t n = 1;
+        while (i + n < count && goes_with(&gaps[i], &gaps[i + n])) n++;
+        TRY(backfill_stopped(s, e));
+        TRY(repair_group(s, gaps + i, n, e));
+        i += n;
+    }
+    return ERR_OK;
 }
 
 enum err_code backfill_repair(struct source_backfill *s, struct err *e)
 {
+    struct gap *gaps = calloc(s->o.gap_count ? s->o.gap_count : 1, sizeof *gaps);
+    size_t count = 0;
+    CHECK(gaps != NULL);
     for (size_t i = 0; i < s->o.gap_count; i++) {
         const struct gap *g = &s->o.gaps[i];
         const struct series *n = series_get(s->options.series, g->series);
         bool can = s->o.venue->history->streams >> g->stream & 1;
-        if (!is_open(g) || !str_is(n->venue, s->o.venue->name) || !can) continue;
-        TRY(backfill_stopped(s, e));
-        TRY(repair_one(s, g, e));
+        if (is_open(g) && can && str_is(n->venue, s->o.venue->name)) gaps[count++] = *g;
     }
-    return ERR_OK;
+    qsort(gaps, count, sizeof *gaps, by_place);
+    enum err_code code = repair_all(s, gaps, count, e);
+    free(gaps);
+    return code;
 }

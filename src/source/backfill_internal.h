@@ -25,8 +25,9 @@ struct source_backfill {
     struct history_known *known;
     /* Of the tape at hand. */
     int64_t next_gap_id;
-    struct history_ids seen; /* ids that came, new or not */
-    struct gap *gaps;        /* guest: of the ledger, open */
+    struct history_ids seen;   /* ids that came, new or not */
+    struct history_ids wanted; /* repair: nothing but these */
+    struct gap *gaps;          /* guest: of the ledger, open */
     size_t gap_count, gap_cap;
     struct str symbol; /* normalised, for progress */
     struct source_backfill_stats stats;

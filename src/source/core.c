@@ -7,8 +7,12 @@ static enum err_code restore(struct core *c, const struct source_past *past, str
 {
     for (size_t i = 0; i < past->dedup_count; i++) {
         const struct dedup_state *s = &past->dedup[i];
-        TRY(dedup_restore(c->dedup, s->series, s->stream, s->bytes, e));
+        if (past->of_all_writers)
+            TRY(dedup_absorb(c->dedup, s->series, s->stream, s->bytes, e));
+        else
+            TRY(dedup_restore(c->dedup, s->series, s->stream, s->bytes, e));
     }
+    for (size_t i = 0; i < past->brought_count; i++) dedup_brought(c->dedup, &past->brought[i]);
     for (size_t i = 0; i < past->open_gap_count; i++)
         TRY(dedup_restore_gap(c->dedup, &past->open_gaps[i], e));
     for (size_t i = 0; i < past->position_count; i++) {

@@ -38,6 +38,13 @@ struct dedup *dedup_free(struct dedup *d);
  * a state of a newer program. */
 enum err_code dedup_restore(struct dedup *d, uint32_t series, uint8_t stream, struct str bytes,
                             struct err *e) MUST_USE;
+/* The state of another source: its ids (of its newest epoch) count as seen, its gaps are its own matter. */
+enum err_code dedup_absorb(struct dedup *d, uint32_t series, uint8_t stream, struct str bytes,
+                           struct err *e) MUST_USE;
+/* Ids that others stored, after all dedup_restore: they count as seen, and holes close without a word, for whoever brought
+ * them has told it. */
+void dedup_brought(struct dedup *d, const struct id_range *r);
+/* After both. A hole that is exactly the gap's range is that gap, whoever told it: it is not told anew. */
 enum err_code dedup_restore_gap(struct dedup *d, const struct gap *g, struct err *e) MUST_USE;
 /* `connection` numbers the connection the trade came over (ordinals of id-less prints are per connection). Sets
  * t->ordinal. `consecutive` is the venue's rule for this stream. */

@@ -235,6 +235,24 @@ void dedup_give_up(struct dedup *d, uint32_t series, uint8_t stream, int64_t fir
     }
 }
 
+/* Where others brought ids meanwhile, the ledger knows the holes better than our state does. */
+static void adopt(struct dedup_tape *tape, const struct gap *g)
+{
+    for (uint32_t i = 1; i < tape->now.count; i++) {
+        struct dedup_span *above = &tape->now.spans[i];
+        if (above[-1].hi + 1 != g->from_id || above->lo - 1 != g->to_id) continue;
+        struct dedup_hole *h = &above->hole;
+        if (g->state != GAP_STATE_OPEN || !g->has_ids || h->gap_id == g->gap_id) return;
+        h->gap_id = g->gap_id;
+        h->first_id = g->from_id;
+        h->last_id = g->to_id;
+        h->opened_ns = g->opened_ns;
+        h->recovered = g->rows_recovered;
+        h->candles_revised = g->candles_revised;
+        h->changed = h->due = false;
+    }
+}
+
 enum err_code dedup_restore_gap(struct dedup *d, const struct gap *g, struct err *e)
 {
     if (g->gap_id <= 0 || g->series >= series_count(d->options.series))
@@ -249,5 +267,6 @@ enum err_code dedup_restore_gap(struct dedup *d, const struct gap *g, struct err
     struct dedup_span *s = span_of_gap(&tape->now, g->gap_id);
     if (!s) s = span_of_gap(&tape->before, g->gap_id);
     if (s) s->hole.candles_revised = g->candles_revised;
+    adopt(tape, g);
     return ERR_OK;
 }

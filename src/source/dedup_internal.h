@@ -109,6 +109,8 @@ void dedup_activate(struct dedup *d, struct dedup_tape *tape); /* to be looked a
 /* False where the id is in the set already. `time_ns` is never absent. */
 bool dedup_set_insert(struct dedup *d, struct dedup_tape *tape, struct dedup_set *set, int64_t id,
                       int64_t time_ns, int64_t received_ns);
+/* Adds [first, last] without a word: the holes that it fills vanish, the one that it splits is its lower part. */
+void dedup_set_brought(struct dedup *d, struct dedup_set *set, int64_t first, int64_t last);
 bool dedup_set_has(const struct dedup_set *set, int64_t id);
 /* Gives up every hole that is a gap: the set will not be looked at again. Empties it. */
 /* The hole below span `at` goes into the ledger for good, and its ids count as seen. */

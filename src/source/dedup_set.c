@@ -164,6 +164,46 @@ static void into_hole(struct dedup *d, struct dedup_tape *tape, struct dedup_set
     }
 }
 
+/* Between two spans, or at an end. Nobody knows the times: those of the neighbours are the widest that holes can have. */
+static void brought_apart(struct dedup *d, struct dedup_set *set, uint32_t at, int64_t first,
+                          int64_t last)
+{
+    bool has_below = at > 0, has_above = at < set->count;
+    if (set->count == 0) set->floor = DEDUP_NO_FLOOR;
+    int64_t below_ns = has_below ? set->spans[at - 1].hi_ns : 0;
+    int64_t above_ns = has_above ? set->spans[at].lo_ns : below_ns;
+    struct dedup_hole lower = has_below && has_above ? set->spans[at].hole : (struct dedup_hole){0};
+    struct dedup_span *s = dedup_set_add(d, set, at);
+    *s = (struct dedup_span){.lo = first,
+                             .hi = last,
+                             .lo_ns = above_ns,
+                             .hi_ns = has_below ? below_ns : above_ns,
+                             .hole = lower};
+    if (!has_above) return;
+    bool told = has_below && (lower.gap_id != 0 || lower.due);
+    s[1].hole = (struct dedup_hole){.seen_ns = lower.seen_ns, .due = told};
+    if (!told) return;
+    s[1].hole.first_id = last + 1;
+    s[1].hole.last_id = s[1].lo - 1;
+}
+
+void dedup_set_brought(struct dedup *d, struct dedup_set *set, int64_t first, int64_t last)
+{
+    if (first < 0 || last < first || last >= INT64_MAX - 1) return;
+    uint32_t at = find(set, first > 0 ? first - 1 : 0);
+    if (at == set->count || set->spans[at].lo > last + 1) {
+        brought_apart(d, set, at, first, last);
+        return;
+    }
+    uint32_t end = at;
+    while (end + 1 < set->count && set->spans[end + 1].lo <= last + 1) end++;
+    struct dedup_span *s = &set->spans[at];
+    if (first < s->lo) s->lo = first;
+    s->hi_ns = set->spans[end].hi_ns;
+    s->hi = set->spans[end].hi > last ? set->spans[end].hi : last;
+    for (; end > at; end--) take_out(d, set, end);
+}
+
 bool dedup_set_insert(struct dedup *d, struct dedup_tape *tape, struct dedup_set *set, int64_t id,
                       int64_t time_ns, int64_t received_ns)
 {

@@ -270,7 +270,7 @@ static void restore_rest(struct dedup *d, struct dedup_tape *tape)
 }
 
 /* Into an empty tape; ERR_PARSE for bytes that encode() does not write. */
-static enum err_code decode(struct dedup *d, struct dedup_tape *tape, struct str bytes)
+static enum err_code decode_tape(struct dedup *d, struct dedup_tape *tape, struct str bytes)
 {
     struct reader r = {(const uint8_t *)bytes.p, (const uint8_t *)bytes.p + bytes.n, false};
     if (bytes.n == 0 || bytes.p[0] < STATE_VERSION_FLOORS || bytes.p[0] > STATE_VERSION)
@@ -281,7 +281,12 @@ static enum err_code decode(struct dedup *d, struct dedup_tape *tape, struct str
     if (floors && !(has_floor(&tape->now) && has_floor(&tape->before))) r.bad = true;
     if (!r.bad) get_closed(&r, tape);
     if (!r.bad) get_contents(&r, tape);
-    if (r.bad || r.p != r.end) return ERR_PARSE;
+    return r.bad || r.p != r.end ? ERR_PARSE : ERR_OK;
+}
+
+static enum err_code decode(struct dedup *d, struct dedup_tape *tape, struct str bytes)
+{
+    TRY(decode_tape(d, tape, bytes));
     d->closed_count += tape->closed_count;
     restore_rest(d, tape);
     return ERR_OK;
@@ -317,4 +322,31 @@ enum err_code dedup_restore(struct dedup *d, uint32_t series, uint8_t stream, st
     return ERR(e, ERR_CORRUPT,
                "state of the deduplication for %.*s %.*s %s (%zu bytes) cannot be read",
                STR_ARG(s->venue), STR_ARG(s->symbol), stream_text((enum stream)stream), bytes.n);
+}
+
+enum err_code dedup_absorb(struct dedup *d, uint32_t series, uint8_t stream, struct str bytes,
+                           struct err *e)
+{
+    if (series >= series_count(d->options.series) || stream >= DEDUP_STREAMS)
+        return ERR(e, ERR_CORRUPT, "state of the deduplication for series %u stream %u: no such",
+                   series, stream);
+    struct dedup_tape other = {.series = series, .stream = stream};
+    enum err_code code = decode_tape(d, &other, bytes);
+    struct dedup_set *set = &dedup_tape_of(d, series, stream)->now;
+    for (uint32_t i = 0; code == ERR_OK && i < other.now.count; i++)
+        dedup_set_brought(d, set, other.now.spans[i].lo, other.now.spans[i].hi);
+    empty_tape(d, &other);
+    if (code == ERR_OK) return ERR_OK;
+    const struct series *s = series_get(d->options.series, series);
+    return ERR(e, ERR_CORRUPT, "state of the deduplication for %.*s %.*s cannot be read",
+               STR_ARG(s->venue), STR_ARG(s->symbol));
+}
+
+void dedup_brought(struct dedup *d, const struct id_range *r)
+{
+    if (r->series >= series_count(d->options.series) || r->stream >= DEDUP_STREAMS) return;
+    struct dedup_tape *tape = dedup_tape_of(d, r->series, r->stream);
+    dedup_set_brought(d, &tape->now, r->first, r->last);
+    tape->changed = true; /* looked at once, which finds out what it waits for */
+    dedup_activate(d, tape);
 }

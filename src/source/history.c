@@ -45,7 +45,9 @@ static bool in_time(const struct history_window *w, int64_t ns)
 
 bool history_wants_trade(const struct history_window *w, const struct trade *t)
 {
-    if (w->by_id) return t->id >= w->first_id && t->id <= w->last_id;
+    if (w->by_id)
+        return t->id >= w->first_id && t->id <= w->last_id &&
+               (!w->ids || history_ids_within(w->ids, t->id, t->id) == 1);
     return t->venue_time_ns != TIME_ABSENT && in_time(w, t->venue_time_ns);
 }
 

@@ -8,13 +8,15 @@
 
 #include "venue/venue.h"
 
+struct history_ids;
 struct history_known; /* rows that are stored already, by what they say */
 
 struct history_window {
     bool nothing; /* leaves out every row: the page was asked for to find a place */
     bool by_id;
-    int64_t first_id, last_id; /* both inclusive */
-    int64_t from_ns, to_ns;    /* [from, to) */
+    int64_t first_id, last_id;     /* both inclusive */
+    const struct history_ids *ids; /* by_id: only these of them; may be NULL */
+    int64_t from_ns, to_ns;        /* [from, to) */
     int64_t
         now_ns; /* bars that end behind it are running: left out. When the others were fetched */
     struct history_known

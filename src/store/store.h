@@ -47,7 +47,9 @@ enum { STORE_VERSION = 1 };
 
 enum store_role {
     STORE_OWNER, /* a source with deduplication and gap ledger of its own; one at a time for each writer name */
-    STORE_GUEST, /* back-fill and repair (PostgreSQL): keys decide what is new; no state of a source is read or kept */
+    /* Back-fill and repair (PostgreSQL), any number beside the owners: keys decide what is new. All writers' deduplication is
+     * read (several states for one tape), none is kept; the ids that it stores are, as ranges. */
+    STORE_GUEST,
 };
 struct store_options {
     const char *path; /* .../store.db */
@@ -76,6 +78,8 @@ struct store_state {
     size_t open_gap_count;
     const struct instrument *instruments;
     size_t instrument_count;
+    const struct id_range *brought; /* PostgreSQL: what guests stored, merged */
+    size_t brought_count;
 };
 
 struct store_stats {

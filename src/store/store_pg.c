@@ -188,6 +188,23 @@ static enum err_code load_dedup(struct store_pg *s, const PGresult *r, int row, 
     return copy_bytes(s, store_pg_get_bytes(r, row, 2), &d->bytes, e);
 }
 
+static enum err_code load_brought(struct store_pg *s, const PGresult *r, int row, struct err *e)
+{
+    struct store_loaded *l = &s->base.loaded;
+    uint32_t series = from_db(s, store_pg_get(r, row, 0, -1));
+    int64_t stream = store_pg_get(r, row, 1, -1);
+    if (series == SERIES_NONE || stream < 0 || stream >= STREAM_MAX)
+        return ERR(e, ERR_CORRUPT, "%s: history_ids of series %lld, stream %lld: no such thing",
+                   s->link.address, (long long)store_pg_get(r, row, 0, -1), (long long)stream);
+    l->brought =
+        array_grown(l->brought, l->state.brought_count, &l->brought_cap, sizeof *l->brought);
+    l->brought[l->state.brought_count++] = (struct id_range){.series = series,
+                                                             .stream = (uint8_t)stream,
+                                                             .first = store_pg_get(r, row, 2, 0),
+                                                             .last = store_pg_get(r, row, 3, 0)};
+    return ERR_OK;
+}
+
 static enum err_code load_position(struct store_pg *s, const PGresult *r, int row, struct err *e)
 {
     struct store_loaded *l = &s->base.loaded;
@@ -228,14 +245,17 @@ static enum err_code load_state(struct store_pg *s, struct err *e)
 {
     static const struct {
         enum store_pg_statement statement;
-        bool of_owner;
+        bool of_owner, of_guest; /* neither: both */
         enum err_code (*load)(struct store_pg *s, const PGresult *r, int row, struct err *e);
-    } parts[] = {{PG_read_dedup, true, load_dedup},
-                 {PG_read_positions, true, load_position},
-                 {PG_read_own_gaps, true, load_gap},
-                 {PG_read_all_instruments, false, load_instrument}};
+    } parts[] = {{PG_read_dedup, true, false, load_dedup},
+                 {PG_read_all_dedup, false, true, load_dedup},
+                 {PG_read_history, false, false, load_brought},
+                 {PG_read_positions, true, false, load_position},
+                 {PG_read_own_gaps, true, false, load_gap},
+                 {PG_read_all_instruments, false, false, load_instrument}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (parts[i].of_owner && s->role != STORE_OWNER) continue;
+        if (parts[i].of_guest && (s->role != STORE_GUEST || s->read_only)) continue;
         struct store_pg_args args = {0};
         if (parts[i].of_owner) store_pg_bytes(&args, str_of(s->writer));
         PGresult *r;
@@ -251,6 +271,7 @@ static enum err_code load_state(struct store_pg *s, struct err *e)
     l->state.positions = l->positions;
     l->state.open_gaps = l->open_gaps;
     l->state.instruments = l->instruments;
+    l->state.brought = l->brought;
     return ERR_OK;
 }
 

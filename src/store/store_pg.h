@@ -6,7 +6,7 @@
  * store_pg_partition.c  daily partitions, made when a day is first met
  * store_pg_series.c     series numbers of this process and of the database
  * store_pg_append.c     the transaction of a batch; store_pg_copy_in.c: its rows, optimistically;
- *                       store_pg_twice.c: what turned out to be there already
+ *                       store_pg_twice.c: what turned out to be there already; store_pg_history.c: writers beside each other
  * store_pg.c            open: the writer's lock, its state; reconnect
  * store_pg_tail.c, store_pg_row.c, store_pg_claims.c   reading; store_pg_upkeep.c: retention, check; store_pg_jobs.c;
  *                       store_pg_progress.c
@@ -35,6 +35,8 @@
     X(find_series)                                                                                 \
     X(read_series)                                                                                 \
     X(read_dedup)                                                                                  \
+    X(read_all_dedup)                                                                              \
+    X(read_history)                                                                                \
     X(read_positions)                                                                              \
     X(read_own_gaps)                                                                               \
     X(read_ledger)                                                                                 \
@@ -44,6 +46,8 @@
     X(put_dedup)                                                                                   \
     X(put_positions)                                                                               \
     X(put_ledger)                                                                                  \
+    X(put_history)                                                                                 \
+    X(foreign_gaps)                                                                                \
     X(put_batch)                                                                                   \
     X(stage_trades)                                                                                \
     X(unstage_trades)                                                                              \
@@ -271,6 +275,11 @@ struct store_pg_twice { /* a row that was there already */
 enum err_code store_pg_take_off(struct store_pg *s, struct batch *b, enum store_pg_kind k,
                                 const struct store_pg_twice *twice, size_t count,
                                 struct err *e) MUST_USE;
+/* store_pg_history.c: rows of gaps that another writer told last are taken off an owner's batch; the ids of a guest's trades
+ * as ranges, into its transaction. */
+enum err_code store_pg_foreign_gaps(struct store_pg *s, struct batch *b, struct err *e) MUST_USE;
+enum err_code store_pg_put_history(struct store_pg *s, const struct batch *b,
+                                   struct err *e) MUST_USE;
 /* What PostgreSQL cannot hold: zero bytes and malformed UTF-8 in texts. */
 enum err_code store_pg_clean(struct store_pg *s, struct batch *b, struct err *e) MUST_USE;
 

@@ -144,7 +144,7 @@ static enum err_code put_states(struct store_pg *s, const struct batch *b, struc
         store_pg_number(&args, b->last_sequence);
         TRY(store_pg_run(&s->link, PG_put_ledger, &args, NULL, e));
     }
-    if (s->role == STORE_GUEST) return ERR_OK;
+    if (s->role == STORE_GUEST) return store_pg_put_history(s, b, e);
     if (b->dedup_count) TRY(put_dedup(s, b, e));
     return b->position_count ? put_positions(s, b, e) : ERR_OK;
 }

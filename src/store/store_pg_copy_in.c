@@ -209,6 +209,8 @@ enum err_code store_pg_copy_in(struct store_pg *s, struct batch *b, bool *ret_mi
         struct copied c = {0};
         if (k == PG_DEADS && b->dead_count && s->role == STORE_GUEST)
             TRY(drop_known_deads(s, b, e));
+        if (k == PG_GAPS && b->gap_count && s->role == STORE_OWNER)
+            TRY(store_pg_foreign_gaps(s, b, e));
         if (store_pg_row_count(b, k) == 0) continue;
         if (k == PG_TRADES || k == PG_QUOTES || k == PG_CANDLES)
             TRY(put_keyed(s, b, k, &c, e));

@@ -13,6 +13,7 @@ static enum event_type event_of(enum store_pg_kind k)
     case PG_TRADES: return EVENT_TRADE;
     case PG_QUOTES: return EVENT_QUOTE;
     case PG_DEADS: return EVENT_DEAD;
+    case PG_GAPS: return EVENT_GAP;
     default: CHECK(k == PG_CANDLES); return EVENT_VENUE_CANDLE;
     }
 }
@@ -23,6 +24,7 @@ static int64_t sequence_of(const struct batch *b, enum store_pg_kind k, size_t i
     case PG_TRADES: return b->trades[i].sequence;
     case PG_QUOTES: return b->quotes[i].sequence;
     case PG_DEADS: return b->deads[i].sequence;
+    case PG_GAPS: return b->gaps[i].sequence;
     default: return b->candles[i].c.sequence;
     }
 }
@@ -85,6 +87,7 @@ static void move(struct batch *b, enum store_pg_kind k, size_t from, size_t to)
     if (k == PG_QUOTES) b->quotes[to] = b->quotes[from];
     if (k == PG_CANDLES) b->candles[to] = b->candles[from];
     if (k == PG_DEADS) b->deads[to] = b->deads[from];
+    if (k == PG_GAPS) b->gaps[to] = b->gaps[from];
 }
 
 static void set_count(struct batch *b, enum store_pg_kind k, size_t count)
@@ -93,6 +96,7 @@ static void set_count(struct batch *b, enum store_pg_kind k, size_t count)
     if (k == PG_QUOTES) b->quote_count = count;
     if (k == PG_CANDLES) b->candle_count = count;
     if (k == PG_DEADS) b->dead_count = count;
+    if (k == PG_GAPS) b->gap_count = count;
 }
 
 static void add_dead(struct batch *b, const struct dead *d)

@@ -20,6 +20,7 @@ void store_state_free(struct store_loaded *l)
     free(l->positions);
     free(l->open_gaps);
     free(l->instruments);
+    free(l->brought);
     *l = (struct store_loaded){0};
 }
 

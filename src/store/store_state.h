@@ -12,6 +12,8 @@ struct store_loaded {
     struct source_position *positions;
     struct gap *open_gaps;
     struct instrument *instruments;
+    struct id_range *brought;
+    size_t brought_cap;
     size_t dedup_cap, position_cap, open_gap_cap, instrument_cap;
 };
 
