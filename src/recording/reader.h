@@ -27,6 +27,7 @@ enum {
     X(hftbacktest)                                                                                 \
     X(binance_csv)                                                                                 \
     X(klines)                                                                                      \
+    X(binance_archive)                                                                             \
     X(lean)                                                                                        \
     X(vcr)                                                                                         \
     X(gct)                                                                                         \

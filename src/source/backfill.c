@@ -308,7 +308,10 @@ static enum err_code take_symbols(struct source_backfill *s, struct str symbols,
                               .symbols = symbols,
                               .from_ns = s->o.from_ns,
                               .to_ns = s->o.to_ns};
-    if (ask.kind != HISTORY_TRADES) return backfill_walk(s, &ask, e);
+    /* A page of bars by REST is as cheap as a file of them, and a file's would be rows of another source. */
+    bool files = ask.kind == HISTORY_CANDLES && s->o.archive == BACKFILL_ARCHIVE_ALWAYS;
+    if (ask.kind != HISTORY_TRADES)
+        return files ? walk_days(s, &ask, e) : backfill_walk(s, &ask, e);
     history_ids_free(&s->seen);
     if (s->o.guest) TRY(backfill_gaps_load(s, ask.stream, e));
     TRY(walk_days(s, &ask, e));

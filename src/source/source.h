@@ -37,6 +37,10 @@ struct source_past {
         last_received_ns; /* of the newest durable event: where an outage began; TIME_ABSENT at first start */
     const struct instrument *instruments;
     size_t instrument_count;
+    const struct id_range *brought; /* by others than this source: they are not missing */
+    size_t brought_count;
+    bool
+        of_all_writers; /* `dedup` has the states of several sources: only what ids they saw is taken of them */
 };
 
 struct source_options {
