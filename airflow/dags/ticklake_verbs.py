@@ -82,27 +82,27 @@ def raise_by_code(what, code, result, final=FINAL):
 
 
 class ProcessOperator(BaseOperator):
-    """Runs a command, streams what it says on stderr into the log, keeps the end of stdout for XCom."""
+    """Runs a command, streams what it says on stderr into the log, keeps the end of stdout for XCom; merged: logs both."""
 
     process = None
 
-    def line(self, env):
-        raise NotImplementedError
-
-    def run_line(self, line, env):
+    def run_line(self, line, env, merged=False):
         self.log.info('running: %s', ' '.join(line))
         try:
-            self.process = subprocess.Popen(line, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                            text=True, errors='replace', start_new_session=True)
+            self.process = subprocess.Popen(line, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                            stderr=subprocess.STDOUT if merged else subprocess.PIPE, text=True, errors='replace',
+                                            start_new_session=True)
         except FileNotFoundError:
             raise AirflowFailException(f'{line[0]} is not there: set TICKLAKE_BINARY or PATH') from None
         out = []
         reader = threading.Thread(target=self.read_out, args=(out,), daemon=True)
-        reader.start()
-        for text in self.process.stderr:
+        if not merged:
+            reader.start()
+        for text in self.process.stdout if merged else self.process.stderr:
             self.log.info('%s', text.rstrip()[:LINE_MAX])
         code = self.process.wait()
-        reader.join()
+        if not merged:
+            reader.join()
         return code, ''.join(out)
 
     def read_out(self, out):
@@ -167,7 +167,8 @@ class SparkJobOperator(ProcessOperator):
         submit = str(pathlib.Path(home, 'bin', 'spark-submit')) if home else 'spark-submit'
         folder = env.get('TICKLAKE_SPARK_JOBS') or str(pathlib.Path(__file__).resolve().parents[2] / 'spark')
         options = env.get('TICKLAKE_SPARK_OPTIONS', '').split()
-        code, _ = self.run_line([submit, *options, str(pathlib.Path(folder, self.job)), *map(str, self.arguments)], env)
+        # spark-submit gives what the job says on stderr out on stdout.
+        code, _ = self.run_line([submit, *options, str(pathlib.Path(folder, self.job)), *map(str, self.arguments)], env, merged=True)
         raise_by_code(self.job, code, None, {EX_USAGE: FINAL[EX_USAGE], EX_CONFIG: FINAL[EX_CONFIG], 2: FINAL[EX_USAGE]})
 
 

@@ -73,10 +73,15 @@ class Airflow:
         return tasks
 
     def run(self, dag, state='success', **conf):
-        """One run to its end: (run, {(task, map index): task instance})."""
-        self.pause(dag, False)
+        """One run to its end: (run, {(task, map index): task instance}). It waits before the DAG is let go, and so comes before
+        the last interval's, which is not wanted."""
+        self.forget_runs(dag)
         run = self.trigger(dag, **conf)
-        return run, self.wait(dag, run, state)
+        self.pause(dag, False)
+        try:
+            return run, self.wait(dag, run, state)
+        finally:
+            self.pause(dag, True)
 
     def clear(self, dag, run):
         self.ask('POST', f'dags/{dag}/clearTaskInstances', dry_run=False, only_failed=False, dag_run_id=run)

@@ -153,6 +153,7 @@ def test_spark_rebuilds_the_candles_of_a_range(world):
     ends = [time_text(datetime.datetime.fromtimestamp(t, datetime.timezone.utc)) for t in (min(times), max(times) + 1)]
     run, tasks = airflow.run('rebuild_candles', **{'from': ends[0], 'to': ends[1], 'max_age_s': 3600})
     assert tasks['rebuild', -1]['try_number'] == 1
+    assert 'candles of' in airflow.log('rebuild_candles', run, 'rebuild')
     assert_same_candles(candles_of_lake(deployment.rows('candles_spark')), expected)
 
 
