@@ -30,11 +30,11 @@ enum err_code bus_consumer_open(const struct bus_consumer_options *o, struct bus
 struct bus_consumer *bus_consumer_close(struct bus_consumer *c)
 {
     if (!c) return NULL;
-    member_close(c);
+    bool whole = member_close(c);
     for (int32_t p = 0; p < BUS_PARTITIONS_MAX; p++) owned_drop(c, p);
     clocks_stop(&c->clocks);
     reader_close(&c->reader);
-    free(c);
+    if (whole) free(c);
     return NULL;
 }
 

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "io/clock.h"
 
-enum { LEAVE_S = 10, LEAVE_STEP_MS = 100 };
+enum { LEAVE_S = 10, LEAVE_STEP_MS = 100, ASSIGNOR_MENDED = 0x02030000 /* 2.3.0 */ };
 
 static void keep_failure(struct bus_consumer *c, enum err_code code, const struct err *why)
 {
@@ -70,6 +70,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
 {
     struct bus_consumer *c = ((struct bus_client *)opaque)->owner;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        c->assigned = true;
         gain(c, list);
     } else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         bool lost = rd_kafka_assignment_lost(rk);
@@ -148,9 +149,9 @@ static void leave(struct bus_consumer *c)
         rd_kafka_queue_poll_callback(c->member_queue, LEAVE_STEP_MS);
 }
 
-void member_close(struct bus_consumer *c)
+bool member_close(struct bus_consumer *c)
 {
-    if (!c->member.rk) return;
+    if (!c->member.rk) return true;
     bool lost = rd_kafka_assignment_lost(c->member.rk);
     for (int32_t p = 0; p < c->options.bus->partitions; p++) lose(c, p, lost);
     if (c->member_queue) {
@@ -158,7 +159,14 @@ void member_close(struct bus_consumer *c)
         leave(c);
         rd_kafka_queue_destroy(c->member_queue);
     }
+    /* librdkafka before 2.3 aborts the process when a member of a cooperative-sticky group is destroyed that has joined and was
+     * never given an assignment (its issue 4312), as when brokers are slow while we are stopped. */
+    if (!c->assigned && rd_kafka_version() < ASSIGNOR_MENDED) {
+        c->member.rk = NULL;
+        return false;
+    }
     bus_client_close(&c->member);
+    return true;
 }
 
 /* What no waiting will cure. Other errors are information: the member goes on trying. */

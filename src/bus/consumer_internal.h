@@ -150,13 +150,15 @@ struct bus_consumer {
     struct bus_reader reader;
     struct clocks clocks;
     struct owned owned[BUS_PARTITIONS_MAX];
+    bool assigned;         /* the group has given this member something, or nothing, once */
     int64_t moved;         /* of the reader, when it was looked at last */
     int32_t turn;          /* the partition that is looked at first */
     enum err_code failure; /* of a callback within a rebalance; told by the next read */
     struct err failure_text;
 };
 enum err_code member_open(struct bus_consumer *c, struct err *e) MUST_USE;
-void member_close(struct bus_consumer *c);
+/* false: the client had to be left behind, and may still call back: the consumer must stay. */
+bool member_close(struct bus_consumer *c);
 /* Rebalances, heartbeats' errors. */
 enum err_code member_poll(struct bus_consumer *c, struct err *e) MUST_USE;
 void owned_drop(struct bus_consumer *c, int32_t partition);

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { REACH_MS = 15000, LEADERS_MS = 30000 };
+enum { REACH_MS = 15000, LEADERS_MS = 30000, BROKERS_MS = 20000 };
 
 /* --- pure: one topic against what it must be --- */
 
@@ -157,7 +157,8 @@ static enum err_code metadata(struct bus_client *c, const struct rd_kafka_metada
 }
 
 static enum err_code make_absent(struct bus_client *c, const struct topic_wish *wishes,
-                                 const struct rd_kafka_metadata *m, bool create, struct err *e)
+                                 const struct rd_kafka_metadata *m, bool create,
+                                 int64_t wait_until_ns, struct err *e)
 {
     bool absent[TOPICS_ALL];
     int first = -1;
@@ -172,6 +173,8 @@ static enum err_code make_absent(struct bus_client *c, const struct topic_wish *
             "topic %s is not there at Kafka brokers %s: the publisher (ticklake run --stages "
             "bus) makes it, or check bus.prefix",
             wishes[first].name, c->options.brokers);
+    /* A broker may just be starting, or restarting: that is waited for before it is a setting. */
+    if (m->broker_cnt < c->options.replication && clock_mono_ns() < wait_until_ns) return ERR_OK;
     if (m->broker_cnt < c->options.replication)
         return ERR(
             e, ERR_CONFIG,
@@ -212,11 +215,12 @@ static enum err_code make_all(struct bus_client *c, const struct topic_wish *wis
                               struct err *e)
 {
     const int64_t end_ns = clock_mono_ns() + LEADERS_MS * NS_PER_MS;
+    const int64_t brokers_ns = clock_mono_ns() + BROKERS_MS * NS_PER_MS;
     for (;;) {
         const struct rd_kafka_metadata *m;
         bool ready = false;
         TRY(metadata(c, &m, e));
-        enum err_code code = make_absent(c, wishes, m, create, e);
+        enum err_code code = make_absent(c, wishes, m, create, brokers_ns, e);
         if (code == ERR_OK) code = check_layouts(c, wishes, m, &ready, e);
         rd_kafka_metadata_destroy(m);
         if (code != ERR_OK || ready) return code;

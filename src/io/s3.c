@@ -297,7 +297,7 @@ static enum err_code class_of(const struct http_reply *r, const struct s3_failur
     static const struct {
         const char *code;
         enum err_code is;
-    } known[] = {{"NoSuchKey", ERR_NOT_FOUND},           {"NoSuchBucket", ERR_NOT_FOUND},
+    } known[] = {{"NoSuchKey", ERR_NOT_FOUND},           {"NoSuchBucket", ERR_CONFIG},
                  {"NoSuchUpload", ERR_NOT_FOUND},        {"PreconditionFailed", ERR_CONFLICT},
                  {"XAdminUserNotFound", ERR_REFUSED},    {"InvalidAccessKeyId", ERR_REFUSED},
                  {"SignatureDoesNotMatch", ERR_REFUSED}, {"AccessDenied", ERR_REFUSED},

@@ -132,7 +132,7 @@ def test_refusals_say_what_to_do(gateway, call, bucket):
         assert 'HTTP 404 XAdminUserNotFound' in told and 'check s3.access_key' in told
         told = call(gateway.url, *command, check=REFUSED, env={**CLEAN, 'AWS_EC2_METADATA_DISABLED': 'true', 'HOME': '/nowhere'})
         assert 'no AWS credentials found' in told and '/nowhere/.aws/credentials' in told
-        told = call(gateway.url, *[c.replace(bucket, 'missing') for c in command], check=ABSENT)
+        told = call(gateway.url, *[c.replace(bucket, 'missing') for c in command], check=78)
         assert 'NoSuchBucket' in told and 'create the bucket' in told
         told = call(f'http://127.0.0.1:{s3_servers.free_port()}', 'tries=2', *command, check=LATER)
         assert 'connect' in told and '127.0.0.1' in told
@@ -479,6 +479,6 @@ def test_killed_at_any_moment(gateway, lake):
 
 def test_a_lake_finds_its_bucket_missing(gateway, lake):
     lake.warehouse = 's3://never-made/wh'
-    assert 'NoSuchBucket' in lake.run(1, check=ABSENT)
+    assert 'NoSuchBucket' in lake.run(1, check=78)
     lake.warehouse = 's3://' + 'x' * 300
     lake.run(1, check=78)
