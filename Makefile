@@ -100,7 +100,7 @@ BENCH_PROGRAMS := $(call program,$(BENCHES))
 TOOL_PROGRAMS  := $(call program,$(sort $(wildcard tests/tools/*.c)))
 
 .PHONY: all lib help setup demo demo-stack unit slow check static format check-format \
-    check-layers check-source check-headers sanitize tsan fuzz fuzz-corpus fuzz-programs test bench \
+    check-layers check-source check-headers sanitize tsan fuzz fuzz-corpus fuzz-programs test test-faults bench \
     bench-programs tools install clean need-libraries need-cmocka FORCE
 
 all: $B/ticklake ## build/ticklake, the one binary
@@ -233,6 +233,8 @@ demo-stack: ## the same over PostgreSQL, Kafka, a registry and S3, with Spark an
 	@scripts/demo-stack
 test: ## install what is missing, then every test
 	@O='$O' MAKE='$(MAKE)' scripts/test
+test-faults: all ## the longer list of faults on a real stack, some 30 minutes
+	@O='$O' scripts/test-faults
 bench: ## the table of bench/RESULTS.md
 	@scripts/setup bench
 	@$(MAKE) all bench-programs
