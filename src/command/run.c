@@ -120,6 +120,8 @@ static enum err_code live(struct living *l, struct err *e)
         LOG_I64("venues", l->source ? (int64_t)l->inv->config->venue_count : 0));
     if (pthread_create(&watcher, NULL, watch, l) != 0)
         return ERR(e, ERR_INTERNAL, "cannot start a thread; is the process limit reached?");
+    /* A signal that came while the source was being opened found none to stop. */
+    if (l->source && atomic_load(&l->stopping)) source_live_stop(l->source);
     enum err_code code = l->source ? source_live_run(l->source, e) : ERR_OK;
     /* Without a source there is nothing to do here but to wait for the end. */
     if (l->source) atomic_store(&l->stopping, true);
