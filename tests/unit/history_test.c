@@ -174,7 +174,7 @@ static void test_trades_by_time_and_id(void **state)
             uint64_t random = 1 + v * 100 + k;
             int64_t span_ns = (1 + (int64_t)(sim_random(&random) % 48)) * NS_PER_HOUR;
             open_world(&w, venues[v], random, sizes[k], span_ns);
-            for (int i = 0; i < 12; i++) {
+            for (int i = 0; i < 5; i++) {
                 try_trades(&w, &random, span_ns);
                 try_ids(&w, &random);
             }
