@@ -151,10 +151,11 @@ static enum err_code put_if_absent(struct s3 *s, struct s3_request *q, const str
         enum err_code found = resolve(s, q, in, &done, &looking);
         if (found == ERR_OK && done) return ERR_OK;
         if (found == ERR_CONFLICT) return exists(q, e);
-        if (found != ERR_OK && found != ERR_NETWORK && found != ERR_TIMEOUT &&
-            found != ERR_UNAVAILABLE) {
-            if (e) *e = looking;
-            return found;
+        if (found != ERR_OK) {
+            /* The look had all its tries already: tries within tries kept a caller waiting for a minute (seen). */
+            bool away = found == ERR_NETWORK || found == ERR_TIMEOUT || found == ERR_UNAVAILABLE;
+            if (!away && e) *e = looking;
+            return away ? code : found;
         }
         if (n + 1 == s->o.tries) return code;
     }
