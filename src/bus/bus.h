@@ -70,7 +70,8 @@ struct str bus_schema(enum bus_topic t);
 /* Partition number of a key, as every client of ours and Java's default computes it. */
 int32_t bus_partition(struct str venue, struct str symbol, int32_t partitions);
 /* create: topics made where they are absent, all of them as they should be, and our schemas registered. Else only the topics
- * are looked at, and one that is absent is ERR_CONFIG; nothing is changed. */
+ * are looked at, and one that is absent is ERR_CONFIG; nothing is changed. ERR_INCOMPATIBLE: a schema is refused, or a topic
+ * holds records whose subject the registry does not know (it was emptied). */
 enum err_code bus_prepare(const struct bus_options *o, bool create, struct err *e) MUST_USE;
 
 /* ---- publishing */

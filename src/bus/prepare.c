@@ -2,6 +2,7 @@
 #include "bus/topics.h"
 #include "io/clock.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { REACH_MS = 15000, LEADERS_MS = 30000, BROKERS_MS = 20000 };
@@ -248,6 +249,55 @@ static enum err_code prepare_topics(struct bus_client *c, bool create, struct er
     }
 }
 
+/* --- the registry knows what the topics hold --- */
+
+static enum err_code count_records(struct bus_client *c, const char *topic, int64_t *ret,
+                                   struct err *e)
+{
+    *ret = 0;
+    for (int32_t i = 0; i < c->options.partitions; i++) {
+        int64_t low = 0, high = 0;
+        rd_kafka_resp_err_t code =
+            rd_kafka_query_watermark_offsets(c->rk, topic, i, &low, &high, REACH_MS);
+        if (code) return bus_error(c, code, "asking where the topics end", e);
+        *ret += high - low;
+    }
+    return ERR_OK;
+}
+
+/* A registry that was emptied gives ids anew, and those in the records then name other schemas or none: nothing is registered
+ * over that, and the records stay as they are until the old registry is back. */
+static enum err_code check_registry(struct bus_client *c, enum bus_topic t, struct err *e)
+{
+    struct registry *r = c->options.registry;
+    char topic[BUS_NAME_MAX], subject[BUS_SUBJECT_MAX];
+    struct registry_id id;
+    struct str schema;
+    int32_t version;
+    int64_t records;
+    bus_topic_name(&c->options, t, topic);
+    bus_subject(&c->options, t, subject);
+    enum err_code code = registry_latest(r, str_of(subject), &id, &version, &schema, e);
+    if (code != ERR_NOT_FOUND) return code;
+    TRY(count_records(c, topic, &records, e));
+    if (!records) return ERR_OK;
+    return ERR(e, ERR_INCOMPATIBLE,
+               "topic %s at %s holds %" PRId64 " records, and the registry %s does not know %s, by "
+               "whose ids they are read: was the registry emptied, or is registry.url another than "
+               "before? Bring it back, or begin with new topics (bus.prefix)",
+               topic, c->options.brokers, records, registry_address(r), subject);
+}
+
+static enum err_code register_schemas(struct bus_client *c, struct err *e)
+{
+    for (int t = 0; t < BUS_TOPICS; t++) TRY(check_registry(c, (enum bus_topic)t, e));
+    for (int t = 0; t < BUS_TOPICS; t++) {
+        struct registry_id id;
+        TRY(bus_schema_register(&c->options, (enum bus_topic)t, &id, e));
+    }
+    return ERR_OK;
+}
+
 enum err_code bus_prepare(const struct bus_options *o, bool create, struct err *e)
 {
     TRY(bus_client_check(o, e));
@@ -255,11 +305,7 @@ enum err_code bus_prepare(const struct bus_options *o, bool create, struct err *
     struct bus_client c;
     TRY(bus_client_open(o, &setup, &c, e));
     enum err_code code = prepare_topics(&c, create, e);
+    if (code == ERR_OK && create) code = register_schemas(&c, e);
     bus_client_close(&c);
-    TRY(code);
-    for (int t = 0; t < BUS_TOPICS && create; t++) {
-        struct registry_id id;
-        TRY(bus_schema_register(o, (enum bus_topic)t, &id, e));
-    }
-    return ERR_OK;
+    return code;
 }

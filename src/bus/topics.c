@@ -12,13 +12,18 @@ void bus_positions_name(const struct bus_options *o, char out[BUS_NAME_MAX])
     snprintf(out, BUS_NAME_MAX, "%s" BUS_POSITIONS, o->prefix ? o->prefix : "");
 }
 
+void bus_subject(const struct bus_options *o, enum bus_topic t, char out[BUS_SUBJECT_MAX])
+{
+    bus_topic_name(o, t, out);
+    size_t n = strlen(out);
+    memcpy(out + n, "-value", sizeof "-value");
+}
+
 enum err_code bus_schema_register(const struct bus_options *o, enum bus_topic t,
                                   struct registry_id *ret, struct err *e)
 {
-    char subject[BUS_NAME_MAX + 8];
-    bus_topic_name(o, t, subject);
-    size_t n = strlen(subject);
-    memcpy(subject + n, "-value", sizeof "-value");
+    char subject[BUS_SUBJECT_MAX];
+    bus_subject(o, t, subject);
     return registry_register(o->registry, str_of(subject), bus_schema(t), ret, e);
 }
 

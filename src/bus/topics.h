@@ -12,6 +12,7 @@ enum {
     TOPICS_ALL = BUS_TOPICS + 1, /* the positions' topic is the last */
     TOPIC_CONFIGS_MAX = 8,
     TOPIC_ADMIN_MS = 20000,
+    BUS_SUBJECT_MAX = BUS_NAME_MAX + 8,
 };
 
 struct topic_config {
@@ -31,6 +32,8 @@ struct topic_facts {
     const char *cleanup_policy, *min_insync, *unclean, *timestamp_type, *retention_ms;
 };
 
+/* The registry's name for the topic's schema: Confluent's TopicNameStrategy. */
+void bus_subject(const struct bus_options *o, enum bus_topic t, char out[BUS_SUBJECT_MAX]);
 void bus_topic_wishes(const struct bus_options *o, struct topic_wish wishes[TOPICS_ALL]);
 enum err_code bus_topics_create(struct bus_client *c, const struct topic_wish *wishes,
                                 const bool *absent, struct err *e) MUST_USE;

@@ -369,6 +369,20 @@ def test_topic_made_anew(bus):
     assert told.startswith('HOLE: ') and name in told
 
 
+def test_registry_emptied(bus):
+    """It would give ids anew, and those in the records would name other schemas: nothing is registered or published."""
+    bus.run('prepare')
+    bus.run('publish', events=5000)
+    subjects = [f'{bus.prefix}market.{t}-value' for t in TABLES]
+    for query in ('', '?permanent=true'):
+        for subject in subjects:
+            urllib.request.urlopen(urllib.request.Request(f'{bus.registry}/subjects/{subject}{query}', method='DELETE'), timeout=30).close()
+    told = bus.run('prepare', check=78)
+    assert told.startswith('INCOMPATIBLE: ') and 'was the registry emptied' in told and bus.registry in told and subjects[0] in told
+    with urllib.request.urlopen(f'{bus.registry}/subjects', timeout=30) as answer:
+        assert not set(subjects) & set(json.load(answer))
+
+
 def test_describe(bus):
     bus.run('prepare')
     bus.run('publish', events=2000)
