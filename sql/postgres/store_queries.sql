@@ -50,9 +50,14 @@ SELECT series, stream, bytes FROM ticklake.dedup_state WHERE writer = $1 ORDER B
 -- name: read_all_dedup
 SELECT series, stream, bytes FROM ticklake.dedup_state ORDER BY series, stream, writer
 -- name: read_history
-SELECT series, stream, lower(r), upper(r) - 1
-FROM (SELECT series, stream, unnest(range_agg(int8range(first_id, last_id, '[]'))) AS r
-    FROM ticklake.history_ids GROUP BY series, stream) AS merged
+SELECT series, stream, min(first_id), max(last_id)
+FROM (SELECT series, stream, first_id, last_id,
+        count(*) FILTER (WHERE begins) OVER (PARTITION BY series, stream ORDER BY first_id, last_id) AS island
+    FROM (SELECT series, stream, first_id, last_id, first_id > coalesce(max(last_id) OVER (
+            PARTITION BY series, stream ORDER BY first_id, last_id
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -2) + 1 AS begins
+        FROM ticklake.history_ids) AS marked) AS counted
+GROUP BY series, stream, island
 ORDER BY 1, 2, 3
 -- name: read_positions
 SELECT name, frames, done FROM ticklake.source_positions WHERE writer = $1 ORDER BY name
@@ -111,9 +116,16 @@ ON CONFLICT (gap_id) DO UPDATE SET teller = excluded.teller, sequence = excluded
 INSERT INTO ticklake.history_ids (series, stream, first_id, last_id)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
 ON CONFLICT DO NOTHING
--- name: foreign_gaps
-SELECT gap_id FROM ticklake.gap_ledger
-WHERE gap_id = ANY ($2::bigint[]) AND teller <> $1 ORDER BY gap_id FOR UPDATE
+-- name: told_gaps
+SELECT gap_id, teller <> $1, state, from_id, to_id FROM ticklake.gap_ledger
+WHERE gap_id = ANY ($2::bigint[]) ORDER BY gap_id FOR UPDATE
+-- name: brought
+SELECT g.place, h.first_id, h.last_id
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+    AS g (series, stream, first_id, last_id, place)
+JOIN ticklake.history_ids AS h ON h.series = g.series AND h.stream = g.stream
+    AND h.first_id > g.first_id - $5 AND h.first_id <= g.last_id AND h.last_id >= g.first_id
+ORDER BY g.place, h.first_id
 -- name: put_batch
 INSERT INTO ticklake.batches (writer, number, first_sequence, last_sequence, trades, quotes, gaps,
     deads, candles, instruments, duplicates, received, clock, live, finish, sum, content, proofs,
@@ -157,24 +169,27 @@ WHERE t.sequence <> s.sequence ORDER BY s.sequence
 CREATE TEMPORARY TABLE IF NOT EXISTS stage_candles (LIKE ticklake.candle_rows) ON COMMIT DELETE ROWS
 -- name: unstage_candles
 INSERT INTO ticklake.candle_rows
-SELECT * FROM pg_temp.stage_candles ORDER BY series, timeframe, open_time, source, digest, sequence
+SELECT s.* FROM pg_temp.stage_candles AS s
+WHERE NOT EXISTS (SELECT FROM ticklake.candles_deleted AS d
+    WHERE d.series = s.series AND d.timeframe = s.timeframe AND d.open_time = s.open_time
+        AND d.source = s.source AND d.digest = s.digest)
+ORDER BY s.series, s.timeframe, s.open_time, s.source, s.digest, s.sequence
 ON CONFLICT DO NOTHING
 -- name: twice_candles
 SELECT s.sequence, true
 FROM pg_temp.stage_candles AS s
-CROSS JOIN LATERAL (
-    SELECT r.sequence FROM ticklake.candle_rows AS r
-    WHERE r.series = s.series AND r.timeframe = s.timeframe AND r.open_time = s.open_time
-        AND r.source = s.source AND r.digest = s.digest
-    LIMIT 1) AS t
-WHERE t.sequence <> s.sequence AND $1::date[] IS NOT NULL ORDER BY s.sequence
+LEFT JOIN ticklake.candle_rows AS r ON r.series = s.series AND r.timeframe = s.timeframe
+    AND r.open_time = s.open_time AND r.source = s.source AND r.digest = s.digest
+WHERE r.sequence IS DISTINCT FROM s.sequence AND $1::date[] IS NOT NULL ORDER BY s.sequence
+-- name: any_deleted
+SELECT EXISTS (SELECT FROM ticklake.candles_deleted)
 
--- name: known_deads
+-- name: known_keys
 WITH given AS (
     SELECT DISTINCT ON (digest) digest, sequence
     FROM unnest($1::bytea[], $2::bigint[]) AS g (digest, sequence) ORDER BY digest, sequence),
 added AS (
-    INSERT INTO ticklake.dead_keys (digest) SELECT digest FROM given ORDER BY digest
+    INSERT INTO ticklake.guest_keys (digest) SELECT digest FROM given ORDER BY digest
     ON CONFLICT DO NOTHING RETURNING digest)
 SELECT a.sequence, true FROM unnest($2::bigint[]) AS a (sequence)
 WHERE a.sequence NOT IN (SELECT g.sequence FROM given AS g JOIN added USING (digest))

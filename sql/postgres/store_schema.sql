@@ -9,7 +9,9 @@
 --   looked up by it. live: `clock` is a wall clock. sum, content, proofs: as in store.db. Sequences of a batch rise, with holes
 --   where a row was there already. first_day, last_day: of its rows in daily partitions. whole: false once retention took
 --   some of them. A batch was confirmed by the slots when a batch with horizon > its xid has lsn <= what they confirmed.
--- dead_keys: hashes of the dead letters of guests, so that history read again gives them once.
+-- guest_keys: hashes of the dead letters and quotes of guests, so that history read again gives them once.
+-- candles_deleted: keys of bars that somebody deleted, noted by triggers. Like history_ids and guest_keys they outlive the rows: what
+--   went on to the bus and the lake once is not stored, and so not sent, a second time.
 -- history_ids: ids that guests (back-fill, repair) stored, as ranges, added in the batch's transaction. They outlive the rows:
 --   what retention removed is not stored a second time, and a live source takes them over when it starts.
 -- gap_ledger: the newest state of each gap; teller: who wrote it. gap ids come in blocks of 2^32, sequences in blocks of 2^22.
@@ -214,9 +216,35 @@ CREATE TABLE ticklake.proof_kept (
     sum bytea NOT NULL,
     PRIMARY KEY (series, stream, minute)
 );
-CREATE TABLE ticklake.dead_keys (
+CREATE TABLE ticklake.guest_keys (
     digest bytea PRIMARY KEY
 );
+CREATE TABLE ticklake.candles_deleted (
+    series int NOT NULL,
+    timeframe smallint NOT NULL,
+    open_time bigint NOT NULL,
+    source text NOT NULL,
+    digest bytea NOT NULL,
+    PRIMARY KEY (series, timeframe, open_time, source, digest)
+);
+CREATE FUNCTION ticklake.note_deleted_candles() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        INSERT INTO ticklake.candles_deleted
+        SELECT series, timeframe, open_time, source, digest FROM ticklake.candle_rows
+        ON CONFLICT DO NOTHING;
+    ELSE
+        INSERT INTO ticklake.candles_deleted
+        SELECT series, timeframe, open_time, source, digest FROM gone
+        ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER candles_deleted AFTER DELETE ON ticklake.candle_rows REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION ticklake.note_deleted_candles();
+CREATE TRIGGER candles_truncated BEFORE TRUNCATE ON ticklake.candle_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION ticklake.note_deleted_candles();
 CREATE TABLE ticklake.jobs (
     job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     command text NOT NULL,

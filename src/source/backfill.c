@@ -313,6 +313,7 @@ static enum err_code take_symbols(struct source_backfill *s, struct str symbols,
     if (ask.kind != HISTORY_TRADES)
         return files ? walk_days(s, &ask, e) : backfill_walk(s, &ask, e);
     history_ids_free(&s->seen);
+    s->gap_count = 0;
     if (s->o.guest) TRY(backfill_gaps_load(s, ask.stream, e));
     TRY(walk_days(s, &ask, e));
     /* The live source may have told a gap meanwhile. */

@@ -1,8 +1,7 @@
 /* The ledger beside history: what has come goes out of the open gaps, and what the venue does not have is given up.
  *
- * A guest's rows replace those of the live source, whose own memory of a gap is another process's: that one must not tell the
- * gap anew (store/: rows of a gap that another writer told last are taken off its batches), and takes over what was brought
- * when it starts again.
+ * A guest's rows replace those of the live source, whose own memory of a gap is another process's: what that one tells later is
+ * brought up to date in the store (store_pg_history.c), and it takes over what was brought when it starts again.
  */
 #include "source/backfill_internal.h"
 
@@ -30,21 +29,28 @@ static void keep(struct source_backfill *s, const struct gap *g)
     to->cause = STR("id_jump");
 }
 
+static bool is_kept(const struct source_backfill *s, int64_t gap_id)
+{
+    for (size_t i = 0; i < s->gap_count; i++)
+        if (s->gaps[i].gap_id == gap_id) return true;
+    return false;
+}
+
 static enum err_code load_gap(void *ctx, const struct gap *g, struct err *e)
 {
     struct loading *l = ctx;
     const struct series *n = series_get(l->s->options.series, g->series);
     (void)e;
     if (is_open(g) && g->stream == l->stream && str_is(n->venue, l->s->o.venue->name) &&
-        str_eq(n->symbol, l->s->symbol))
+        str_eq(n->symbol, l->s->symbol) && !is_kept(l->s, g->gap_id))
         keep(l->s, g);
     return ERR_OK;
 }
 
+/* What is kept already was told since, by a batch that may not be durable yet: ours is the newer word. */
 enum err_code backfill_gaps_load(struct source_backfill *s, uint8_t stream, struct err *e)
 {
     struct loading l = {s, stream};
-    s->gap_count = 0;
     return s->o.open_gaps ? s->o.open_gaps(s->o.ctx, load_gap, &l, e) : ERR_OK;
 }
 
@@ -142,9 +148,6 @@ static enum err_code repair_group(struct source_backfill *s, const struct gap *g
                               .by_id = true,
                               .first_id = gaps[0].from_id,
                               .last_id = gaps[count - 1].to_id};
-    s->symbol = n->symbol;
-    s->gap_count = 0;
-    history_ids_free(&s->seen);
     history_ids_free(&s->wanted);
     for (size_t i = 0; i < count; i++) {
         keep(s, &gaps[i]);
@@ -173,15 +176,36 @@ static bool goes_with(const struct gap *first, const struct gap *g)
            g->to_id - first->from_id < PAGE_IDS;
 }
 
+static void begin_tape(struct source_backfill *s, const struct gap *first)
+{
+    s->symbol = series_get(s->options.series, first->series)->symbol;
+    s->gap_count = 0;
+    history_ids_free(&s->seen);
+}
+
+/* The live source may have told of some of these ids meanwhile, as a gap of its own. */
+static enum err_code end_tape(struct source_backfill *s, uint8_t stream, struct err *e)
+{
+    if (!s->o.guest) return ERR_OK;
+    TRY(backfill_gaps_load(s, stream, e));
+    return backfill_gaps_tell(s, e);
+}
+
 static enum err_code repair_all(struct source_backfill *s, const struct gap *gaps, size_t count,
                                 struct err *e)
 {
     for (size_t i = 0; i < count;) {
         size_t n = 1;
+        const struct gap *before = i ? &gaps[i - 1] : NULL;
+        if (!before || before->series != gaps[i].series || before->stream != gaps[i].stream)
+            begin_tape(s, &gaps[i]);
         while (i + n < count && goes_with(&gaps[i], &gaps[i + n])) n++;
         TRY(backfill_stopped(s, e));
         TRY(repair_group(s, gaps + i, n, e));
         i += n;
+        bool last = i == count || gaps[i].series != gaps[i - 1].series ||
+                    gaps[i].stream != gaps[i - 1].stream;
+        if (last) TRY(end_tape(s, gaps[i - 1].stream, e));
     }
     return ERR_OK;
 }

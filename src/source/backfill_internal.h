@@ -57,7 +57,7 @@ enum err_code backfill_walk(struct source_backfill *s, const struct history_ask 
 enum err_code backfill_archive(struct source_backfill *s, const struct history_ask *ask,
                                int32_t day, bool *ret_there, struct err *e) MUST_USE;
 
-/* guest: the open gaps of this symbol and stream. */
+/* guest: the open gaps of this symbol and stream, those that are kept already left out. */
 enum err_code backfill_gaps_load(struct source_backfill *s, uint8_t stream, struct err *e) MUST_USE;
 /* What has come out of their rows, into the batch at hand. */
 enum err_code backfill_gaps_tell(struct source_backfill *s, struct err *e) MUST_USE;

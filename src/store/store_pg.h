@@ -47,7 +47,8 @@
     X(put_positions)                                                                               \
     X(put_ledger)                                                                                  \
     X(put_history)                                                                                 \
-    X(foreign_gaps)                                                                                \
+    X(told_gaps)                                                                                   \
+    X(brought)                                                                                     \
     X(put_batch)                                                                                   \
     X(stage_trades)                                                                                \
     X(unstage_trades)                                                                              \
@@ -58,7 +59,8 @@
     X(stage_candles)                                                                               \
     X(unstage_candles)                                                                             \
     X(twice_candles)                                                                               \
-    X(known_deads)                                                                                 \
+    X(any_deleted)                                                                                 \
+    X(known_keys)                                                                                  \
     X(measure)                                                                                     \
     X(bounds)                                                                                      \
     X(plan)                                                                                        \
@@ -178,8 +180,9 @@ void store_pg_copy_begin(struct buf *to);
 void store_pg_copy_row(const struct batch *b, enum store_pg_kind k, size_t i,
                        const struct store_pg_row_options *o, struct buf *to);
 void store_pg_copy_end(struct buf *to);
-/* Of what was refused and why, not when. */
-u128 store_pg_dead_digest(const struct dead *d);
+/* Of a dead letter: what was refused and why, not when. Of a quote: what it states and of which series. */
+u128 store_pg_guest_key(const struct batch *b, enum store_pg_kind k, size_t i,
+                        const uint32_t *series);
 int32_t store_pg_row_day(const struct batch *b, enum store_pg_kind k, size_t i);
 void store_pg_put32(uint8_t *to, uint32_t v);
 
@@ -275,9 +278,10 @@ struct store_pg_twice { /* a row that was there already */
 enum err_code store_pg_take_off(struct store_pg *s, struct batch *b, enum store_pg_kind k,
                                 const struct store_pg_twice *twice, size_t count,
                                 struct err *e) MUST_USE;
-/* store_pg_history.c: rows of gaps that another writer told last are taken off an owner's batch; the ids of a guest's trades
- * as ranges, into its transaction. */
-enum err_code store_pg_foreign_gaps(struct store_pg *s, struct batch *b, struct err *e) MUST_USE;
+/* store_pg_history.c: the gaps of a batch brought up to date with what others told and brought; the ids of a guest's trades as
+ * ranges of at most PG_HISTORY_RANGE_MAX (so that those near an id are found by their first one), into its transaction. */
+enum { PG_HISTORY_RANGE_MAX = 65536 };
+enum err_code store_pg_merge_gaps(struct store_pg *s, struct batch *b, struct err *e) MUST_USE;
 enum err_code store_pg_put_history(struct store_pg *s, const struct batch *b,
                                    struct err *e) MUST_USE;
 /* What PostgreSQL cannot hold: zero bytes and malformed UTF-8 in texts. */

@@ -278,12 +278,21 @@ static uint8_t *instrument_row(const struct instrument *in, int64_t sequence, ui
     return put_time(p, in->delisted_ns);
 }
 
-u128 store_pg_dead_digest(const struct dead *d)
+static u128 dead_digest(const struct dead *d)
 {
     /* Of a conflict the detail says it all, and the payload has the receipt in it. */
     uint64_t payload = d->reason == DEAD_CONFLICT ? 0 : hash64(d->payload);
     const uint64_t v[] = {hash64(d->venue), hash64(d->symbol),   hash64(d->detail),
                           payload,          (uint64_t)d->stream, d->reason};
+    return hash128((struct str){(const char *)v, sizeof v});
+}
+
+u128 store_pg_guest_key(const struct batch *b, enum store_pg_kind k, size_t i,
+                        const uint32_t *series)
+{
+    if (k == PG_DEADS) return dead_digest(&b->deads[i]);
+    CHECK(k == PG_QUOTES);
+    const u128 v[] = {quote_digest(&b->quotes[i]), series[b->quotes[i].series]};
     return hash128((struct str){(const char *)v, sizeof v});
 }
 

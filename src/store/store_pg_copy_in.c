@@ -162,24 +162,27 @@ static enum err_code unstage(struct store_pg *s, struct batch *b, enum store_pg_
     return code;
 }
 
-/* History read again gives the same dead letters again. They have no key and no day that stays, hence a table of their hashes. */
-static enum err_code drop_known_deads(struct store_pg *s, struct batch *b, struct err *e)
+/* History read again gives the same dead letters and quotes again. Those have no key, these one that goes with its day, hence a
+ * table of their hashes. */
+static enum err_code drop_known(struct store_pg *s, struct batch *b, enum store_pg_kind k,
+                                struct err *e)
 {
     struct store_pg_array digests, sequences;
     store_pg_array_init(&digests, PG_OID_BYTEA);
     store_pg_array_init(&sequences, PG_OID_INT8);
-    for (size_t i = 0; i < b->dead_count; i++) {
+    for (size_t i = 0; i < store_pg_row_count(b, k); i++) {
         uint8_t digest[16];
-        store_row_sum_bytes(store_pg_dead_digest(&b->deads[i]), digest);
+        store_row_sum_bytes(store_pg_guest_key(b, k, i, s->to_db), digest);
         store_pg_array_add(&digests, (struct str){(const char *)digest, sizeof digest});
-        store_pg_array_add_number(&sequences, b->deads[i].sequence);
+        store_pg_array_add_number(&sequences,
+                                  k == PG_DEADS ? b->deads[i].sequence : b->quotes[i].sequence);
     }
     struct store_pg_args args = {0};
     store_pg_array_arg(&digests, &args);
     store_pg_array_arg(&sequences, &args);
     PGresult *r = NULL;
-    enum err_code code = store_pg_run(&s->link, PG_known_deads, &args, &r, e);
-    if (code == ERR_OK) code = take_twice(s, b, PG_DEADS, r, e);
+    enum err_code code = store_pg_run(&s->link, PG_known_keys, &args, &r, e);
+    if (code == ERR_OK) code = take_twice(s, b, k, r, e);
     PQclear(r);
     store_pg_array_free(&digests);
     store_pg_array_free(&sequences);
@@ -189,10 +192,14 @@ static enum err_code drop_known_deads(struct store_pg *s, struct batch *b, struc
 static enum err_code put_keyed(struct store_pg *s, struct batch *b, enum store_pg_kind k,
                                struct copied *ret, struct err *e)
 {
-    TRY(store_pg_do(&s->link, "SAVEPOINT optimistic", e));
-    TRY(copy(s, b, k, store_pg_table(k), ret, e));
-    if (!ret->twice) return ERR_OK;
-    TRY(store_pg_do(&s->link, "ROLLBACK TO SAVEPOINT optimistic", e));
+    int64_t deleted = 0; /* bars that went on once: only the staged ones are held against them */
+    if (k == PG_CANDLES) TRY(store_pg_ask(&s->link, PG_any_deleted, NULL, 0, &deleted, e));
+    if (!deleted) {
+        TRY(store_pg_do(&s->link, "SAVEPOINT optimistic", e));
+        TRY(copy(s, b, k, store_pg_table(k), ret, e));
+        if (!ret->twice) return ERR_OK;
+        TRY(store_pg_do(&s->link, "ROLLBACK TO SAVEPOINT optimistic", e));
+    }
     TRY(store_pg_run(&s->link, keyed[k].stage, NULL, NULL, e));
     TRY(copy(s, b, k, keyed[k].table, ret, e));
     return unstage(s, b, k, ret, e);
@@ -207,10 +214,9 @@ enum err_code store_pg_copy_in(struct store_pg *s, struct batch *b, bool *ret_mi
     for (int i = 0; i < PG_KINDS; i++) {
         enum store_pg_kind k = order[i];
         struct copied c = {0};
-        if (k == PG_DEADS && b->dead_count && s->role == STORE_GUEST)
-            TRY(drop_known_deads(s, b, e));
-        if (k == PG_GAPS && b->gap_count && s->role == STORE_OWNER)
-            TRY(store_pg_foreign_gaps(s, b, e));
+        bool has_keys = s->role == STORE_GUEST && (k == PG_DEADS || k == PG_QUOTES);
+        if (has_keys && store_pg_row_count(b, k)) TRY(drop_known(s, b, k, e));
+        if (k == PG_GAPS && b->gap_count) TRY(store_pg_merge_gaps(s, b, e));
         if (store_pg_row_count(b, k) == 0) continue;
         if (k == PG_TRADES || k == PG_QUOTES || k == PG_CANDLES)
             TRY(put_keyed(s, b, k, &c, e));

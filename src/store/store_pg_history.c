@@ -1,31 +1,121 @@
 /* Writers beside each other: a live source, and guests that bring what it did not hear. */
 #include "store/store_pg.h"
 
+#include "io/clock.h"
+
 #include <stdlib.h>
 
-/* ---- Gaps: who told a row last keeps the word ---- */
+/* ---- Gaps: what is missing only ever gets less ----
+ *
+ * The source that found a gap and the guests that bring its ids each tell its row by what they know, and none knows all. So a
+ * row is brought up to date before it is stored, under the lock of the ledger's row:
+ *   - repaired is final, then unrepairable, then open: a less final word is left out;
+ *   - of what two tell to be missing, only what both say is: the ledger's row of another teller narrows this one;
+ *   - what guests brought (history_ids) is not missing, whatever the source remembers: a gap that it tells later, or splits
+ *     off one, begins behind it. Its own memory of that comes with its next start.
+ * A row that says nothing new is left out. Ids in the middle of a row stay in it: a row is one range. Bus and lake get the rows
+ * as they are stored, in the order of the commits. */
 
-static bool is_foreign(const PGresult *r, int64_t gap_id)
+struct told { /* the ledger's row */
+    bool there, foreign;
+    uint8_t state;
+    int64_t from_id, to_id;
+};
+
+static int finality(uint8_t state)
 {
-    for (int i = 0; i < PQntuples(r); i++)
-        if (store_pg_get(r, i, 0, 0) == gap_id) return true;
-    return false;
+    return state == GAP_STATE_REPAIRED ? 2 : state == GAP_STATE_UNREPAIRABLE ? 1 : 0;
 }
 
-static enum err_code take_off(struct store_pg *s, struct batch *b, const PGresult *r, struct err *e)
+static bool has_missing(const struct gap *g)
 {
-    struct store_pg_twice *rows = calloc(b->gap_count, sizeof *rows);
-    size_t count = 0;
-    CHECK(rows != NULL);
-    for (size_t i = 0; i < b->gap_count; i++)
-        if (is_foreign(r, b->gaps[i].gap_id)) rows[count++].sequence = b->gaps[i].sequence;
-    enum err_code code = store_pg_take_off(s, b, PG_GAPS, rows, count, e);
-    free(rows);
-    return code;
+    return g->kind == GAP_IDS && g->has_ids && g->state != GAP_STATE_REPAIRED;
 }
 
-/* A source's memory of a gap is older than what a guest said since; it learns of that when it starts again. */
-enum err_code store_pg_foreign_gaps(struct store_pg *s, struct batch *b, struct err *e)
+static void narrow(struct gap *g, int64_t from_id, int64_t to_id, int64_t now_ns)
+{
+    int64_t before = g->to_id - g->from_id + 1, after = to_id - from_id + 1;
+    if (after >= before) return;
+    g->rows_recovered += after > 0 ? before - after : before;
+    g->missing_count = after > 0 ? after : 0;
+    if (after > 0) {
+        g->from_id = from_id;
+        g->to_id = to_id;
+        return;
+    }
+    g->state = GAP_STATE_REPAIRED;
+    g->closed_ns = now_ns;
+}
+
+/* The result is in the order of the gaps' ids. */
+static struct told find_told(const PGresult *r, int64_t gap_id)
+{
+    int low = 0, high = PQntuples(r);
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (store_pg_get(r, middle, 0, 0) < gap_id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == PQntuples(r) || store_pg_get(r, low, 0, 0) != gap_id) return (struct told){0};
+    return (struct told){.there = true,
+                         .foreign = store_pg_get(r, low, 1, 0) != 0,
+                         .state = (uint8_t)store_pg_get(r, low, 2, 0),
+                         .from_id = store_pg_get(r, low, 3, 0),
+                         .to_id = store_pg_get(r, low, 4, -1)};
+}
+
+struct brought { /* by guests, in the order of the batch's gaps and then of ids */
+    PGresult *r;
+    int at;
+};
+
+/* Of [from_id, to_id], from the first to the last id that is not in the ranges of this gap; to_id < from_id: none. */
+static void leave_out(struct brought *b, size_t gap, int64_t *from_id, int64_t *to_id)
+{
+    int64_t next = *from_id, first_missing = INT64_MAX, last_missing = 0;
+    for (; b->at < PQntuples(b->r); b->at++) {
+        int64_t place = store_pg_get(b->r, b->at, 0, 0) - 1;
+        if (place > (int64_t)gap) break;
+        int64_t first = store_pg_get(b->r, b->at, 1, 0), last = store_pg_get(b->r, b->at, 2, 0);
+        if (place < (int64_t)gap || last < next || first > *to_id) continue;
+        if (first > next) {
+            if (first_missing == INT64_MAX) first_missing = next;
+            last_missing = first - 1;
+        }
+        next = last + 1;
+    }
+    if (next <= *to_id) {
+        if (first_missing == INT64_MAX) first_missing = next;
+        last_missing = *to_id;
+    }
+    if (first_missing != INT64_MAX) {
+        *from_id = first_missing;
+        *to_id = last_missing;
+    } else {
+        *to_id = *from_id - 1;
+    }
+}
+
+/* false: it says nothing that is not known. */
+static bool bring_up_to_date(struct gap *g, const struct told *l, struct brought *brought,
+                             size_t place, int64_t now_ns)
+{
+    bool foreign = l->there && l->foreign;
+    if (l->there && finality(g->state) < finality(l->state)) return false;
+    if (g->kind != GAP_IDS) return !foreign;
+    if (!has_missing(g)) return !foreign || l->state != GAP_STATE_REPAIRED;
+    int64_t from_id = g->from_id, to_id = g->to_id;
+    if (foreign && l->from_id > from_id) from_id = l->from_id;
+    if (foreign && l->to_id < to_id) to_id = l->to_id;
+    if (brought->r && from_id <= to_id) leave_out(brought, place, &from_id, &to_id);
+    narrow(g, from_id, to_id, now_ns);
+    return !foreign || g->state != l->state || g->from_id != l->from_id || g->to_id != l->to_id;
+}
+
+static enum err_code read_told(struct store_pg *s, const struct batch *b, PGresult **ret,
+                               struct err *e)
 {
     struct store_pg_array ids;
     store_pg_array_init(&ids, PG_OID_INT8);
@@ -33,11 +123,50 @@ enum err_code store_pg_foreign_gaps(struct store_pg *s, struct batch *b, struct 
     struct store_pg_args args = {0};
     store_pg_bytes(&args, str_of(s->writer));
     store_pg_array_arg(&ids, &args);
-    PGresult *r = NULL;
-    enum err_code code = store_pg_run(&s->link, PG_foreign_gaps, &args, &r, e);
-    if (code == ERR_OK && PQntuples(r)) code = take_off(s, b, r, e);
-    PQclear(r);
+    enum err_code code = store_pg_run(&s->link, PG_told_gaps, &args, ret, e);
     store_pg_array_free(&ids);
+    return code;
+}
+
+static enum err_code read_brought(struct store_pg *s, const struct batch *b, PGresult **ret,
+                                  struct err *e)
+{
+    struct store_pg_array columns[4];
+    struct store_pg_args args = {0};
+    for (int i = 0; i < 4; i++) store_pg_array_init(&columns[i], PG_OID_INT8);
+    for (size_t i = 0; i < b->gap_count; i++) {
+        const struct gap *g = &b->gaps[i];
+        store_pg_array_add_number(&columns[0], s->to_db[g->series]);
+        store_pg_array_add_number(&columns[1], g->stream);
+        store_pg_array_add_number(&columns[2], has_missing(g) ? g->from_id : 0);
+        store_pg_array_add_number(&columns[3], has_missing(g) ? g->to_id : -1);
+    }
+    for (int i = 0; i < 4; i++) store_pg_array_arg(&columns[i], &args);
+    store_pg_number(&args, PG_HISTORY_RANGE_MAX);
+    enum err_code code = store_pg_run(&s->link, PG_brought, &args, ret, e);
+    for (int i = 0; i < 4; i++) store_pg_array_free(&columns[i]);
+    return code;
+}
+
+enum err_code store_pg_merge_gaps(struct store_pg *s, struct batch *b, struct err *e)
+{
+    PGresult *told = NULL;
+    struct brought brought = {0};
+    enum err_code code = read_told(s, b, &told, e);
+    if (code == ERR_OK && s->role == STORE_OWNER) code = read_brought(s, b, &brought.r, e);
+    struct store_pg_twice *known = calloc(b->gap_count, sizeof *known);
+    size_t count = 0;
+    CHECK(known != NULL);
+    int64_t now_ns = b->clock_ns != TIME_ABSENT ? b->clock_ns : clock_wall_ns();
+    for (size_t i = 0; code == ERR_OK && i < b->gap_count; i++) {
+        const struct told l = find_told(told, b->gaps[i].gap_id);
+        if (!bring_up_to_date(&b->gaps[i], &l, &brought, i, now_ns))
+            known[count++].sequence = b->gaps[i].sequence;
+    }
+    if (code == ERR_OK) code = store_pg_take_off(s, b, PG_GAPS, known, count, e);
+    free(known);
+    PQclear(told);
+    PQclear(brought.r);
     return code;
 }
 
@@ -61,7 +190,8 @@ static void add(struct store_pg *s, struct ranges *r, const struct trade *t)
 {
     if (!t->has_id || t->id_text.n || t->id < 0 || t->id >= INT64_MAX - 1) return;
     bool next = r->now.last >= r->now.first && t->series == r->now.series &&
-                t->stream == r->now.stream && t->id == r->now.last + 1;
+                t->stream == r->now.stream && t->id == r->now.last + 1 &&
+                t->id - r->now.first < PG_HISTORY_RANGE_MAX;
     if (next) {
         r->now.last = t->id;
         return;
