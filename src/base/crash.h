@@ -26,6 +26,8 @@
     X(queue_before_insert, "queue.before_insert")                                                  \
     X(queue_after_insert, "queue.after_insert")                                                    \
     X(fold_before_commit, "fold.before_commit")                                                    \
+    X(evolve_before_pointer, "evolve.before_pointer")                                              \
+    X(evolve_after_pointer, "evolve.after_pointer")                                                \
     X(compact_after_data, "compact.after_data")                                                    \
     X(compact_before_pointer, "compact.before_pointer")                                            \
     X(compact_after_pointer, "compact.after_pointer")

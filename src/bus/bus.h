@@ -136,6 +136,7 @@ struct bus_consumer *bus_consumer_close(
  * (no trade: last is first - 1, or more where only markers of transactions were passed). Proofs of trades and quotes are
  * filled, clock_ns is bus_consumer_clock's or TIME_ABSENT. *ret_partition -1: nothing came. *ret_next: where the partition
  * stands behind the batch; 0: at the oldest that is kept.
+ * Fields of a writer's schema that ours has not come as the batch's extras.
  * A record that cannot be decoded, or has no value, becomes a dead letter (reason malformed, or inexact; its raw bytes, 64 KB
  * at most; "topic/partition/offset" as connection; venue and symbol of its key; the sequence of its own topic) and the stream
  * goes on. ERR_HOLE where an offset that is wanted was removed by retention, or lies beyond the end (the topic was made anew):
@@ -155,6 +156,12 @@ void bus_consumer_note(struct bus_consumer *c, int32_t partition, const struct b
 /* Begins anew at these offsets: after the lake refused a commit. */
 enum err_code bus_consumer_seek(struct bus_consumer *c, int32_t partition,
                                 const struct bus_offsets *from, struct err *e) MUST_USE;
+/* What this consumer met of other writers' schemas. */
+struct bus_strange {
+    int64_t fields_left_out;    /* of all schemas: no column can be made of them */
+    int64_t records_unreadable; /* became dead letters because of their schema */
+};
+void bus_consumer_strange(const struct bus_consumer *c, struct bus_strange *ret);
 /* End of a partition as the brokers have it, less what was read: records still to come. */
 int64_t bus_consumer_lag(const struct bus_consumer *c, int32_t partition);
 

@@ -6,7 +6,8 @@
  *           window is open or closed by the nanosecond). schemas/market.*.avsc are these texts, laid out for people.
  * Encoding  no allocation but the growth of `out`; 2 to 4 million events/s a core.
  * Decoding  by the writer's own schema, which the registry gives and a plan is made of once: fields by name, Avro's
- *           promotions, unknown fields skipped, missing ones defaulted. Nanoseconds win over microseconds where both are
+ *           promotions, missing ones defaulted, unknown ones taken along as the batch's extras (of simple types; the
+ *           others are skipped and told). Nanoseconds win over microseconds where both are
  *           there. Every length and count is held to the bytes that are left.
  * Threads   bus_encode: any. A decoder belongs to one thread (its registry does).
  */
@@ -29,6 +30,11 @@ struct bus_decoder;
 struct bus_decoder *bus_decoder_new(enum bus_topic t, struct registry *registry,
                                     struct series_table *series);
 struct bus_decoder *bus_decoder_free(struct bus_decoder *d);
+/* Says once a schema what of it is left out, and that its records cannot be read at all. topic: for people; it and ctx live as
+ * long as the decoder. */
+void bus_decoder_tell(struct bus_decoder *d, const char *topic,
+                      void (*notice)(void *ctx, const char *what, const char *detail), void *ctx);
+void bus_decoder_counts(const struct bus_decoder *d, struct bus_strange *add_to);
 /* Takes the frame off a record's value, decodes it and adds the event to the batch: it is then the last of its array (and of
  * b->order, instruments aside), its `sequence` as the writer wrote it (0 where the topic has none). Texts are copied.
  *   ERR_FULL      the batch is full, nothing was added: the same record again with another batch

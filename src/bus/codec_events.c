@@ -99,9 +99,8 @@ static int64_t time_or_absent(struct taking *t, int micros, int exact)
 }
 
 /* Two's complement, most significant byte first; bytes that only repeat the sign are allowed. */
-static i128 decimal(struct taking *t, int field)
+enum err_code bus_decimal(struct str s, i128 *ret)
 {
-    struct str s = bytes(t, field);
     const uint8_t *p = (const uint8_t *)s.p;
     u128 v = s.n && p[0] & 0x80 ? ~(u128)0 : 0;
     uint8_t sign = (uint8_t)v;
@@ -109,12 +108,18 @@ static i128 decimal(struct taking *t, int field)
     while (s.n - skip > sizeof v && p[skip] == sign) skip++;
     bool fits = s.n > 0 && (s.n - skip < sizeof v ||
                             (s.n - skip == sizeof v && ((p[skip] ^ sign) & 0x80) == 0));
-    if (!fits) {
-        refuse(t, s.n ? ERR_INEXACT : ERR_PARSE, field, "a decimal that does not fit");
-        return 0;
-    }
+    if (!fits) return s.n ? ERR_INEXACT : ERR_PARSE;
     for (size_t i = skip; i < s.n; i++) v = v << 8 | p[i];
-    return (i128)v;
+    *ret = (i128)v;
+    return ERR_OK;
+}
+
+static i128 decimal(struct taking *t, int field)
+{
+    i128 v = 0;
+    enum err_code code = bus_decimal(bytes(t, field), &v);
+    if (code != ERR_OK) refuse(t, code, field, "a decimal that does not fit");
+    return v;
 }
 
 static i128 lake_decimal(struct taking *t, int field)

@@ -19,8 +19,32 @@ struct bus_names {
     struct series_table *series;
     struct map by_symbol;
 };
+/* Fields of a writer's schema that are taken along. */
+enum { BUS_EXTRAS_MAX = 64 };
+struct bus_extra {
+    struct str name;
+    enum column_type type;
+    size_t at; /* among the reader's extras */
+};
+struct bus_extras {
+    struct bus_extra items[BUS_EXTRAS_MAX];
+    size_t count;
+    char from[120];
+    const struct registry_value *values; /* of the record at hand */
+};
+/* codec_extra.c: chooses; tells each that is left out, and returns how many. */
+size_t bus_extras_choose(enum bus_topic t, const struct registry_extra *all, size_t count,
+                         struct bus_extras *ret,
+                         void (*tell)(void *ctx, const struct registry_extra *x, const char *why),
+                         void *ctx);
+/* Adds the values for the event that the batch gets next. ERR_FULL, ERR_PARSE, ERR_INEXACT. */
+enum err_code bus_extras_add(enum bus_topic t, const struct bus_extras *x, struct batch *into,
+                             struct err *e) MUST_USE;
+
 /* A record's values, in the order of the topic's fields, as an event in the batch. */
 enum err_code bus_event_add(enum bus_topic t, const struct registry_value *values,
                             struct bus_names *names, struct batch *into, struct err *e) MUST_USE;
+enum err_code bus_decimal(struct str bytes,
+                          i128 *ret); /* ERR_INEXACT: more than 128 bits; ERR_PARSE */
 
 #endif

@@ -194,6 +194,13 @@ int64_t bus_consumer_finishes(const struct bus_consumer *c, int32_t partition)
     return o->state == OWNED_READING ? o->reading->finishes : 0;
 }
 
+void bus_consumer_strange(const struct bus_consumer *c, struct bus_strange *ret)
+{
+    *ret = (struct bus_strange){0};
+    for (int t = 0; t < BUS_TOPICS; t++)
+        if (c->reader.decoders[t]) bus_decoder_counts(c->reader.decoders[t], ret);
+}
+
 int64_t bus_consumer_lag(const struct bus_consumer *c, int32_t partition)
 {
     CHECK(partition >= 0 && partition < c->options.bus->partitions);

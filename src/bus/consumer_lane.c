@@ -125,6 +125,7 @@ enum err_code reader_open(struct bus_reader *r, const struct bus_options *o, con
     for (int t = 0; t < BUS_TOPICS; t++) {
         bus_topic_name(o, (enum bus_topic)t, r->names[t]);
         r->decoders[t] = bus_decoder_new((enum bus_topic)t, o->registry, o->series);
+        bus_decoder_tell(r->decoders[t], r->names[t], o->notice, o->ctx);
     }
     bus_positions_name(o, r->names[BUS_TOPICS]);
     enum err_code code = bus_client_check(o, e);

@@ -19,13 +19,13 @@ static const struct {
 };
 
 /* What the lake's columns do not hold. */
-struct extra {
+struct added {
     const char *name, *type, *standard, *doc;
 };
-static const struct extra trade_extras[TRADE_FIELDS - (int)TRADES_MAX] = {
+static const struct added trade_extras[TRADE_FIELDS - (int)TRADES_MAX] = {
     {"ordinal", "\"int\"", "0", "n-th identical print on its connection, where there is no id"},
 };
-static const struct extra gap_extras[GAP_FIELDS - (int)GAPS_MAX] = {
+static const struct added gap_extras[GAP_FIELDS - (int)GAPS_MAX] = {
     {"from_time_ns", "[\"null\",\"long\"]", "null", "exact nanoseconds since 1970"},
     {"to_time_ns", "[\"null\",\"long\"]", "null", "exact nanoseconds since 1970"},
 };
@@ -65,7 +65,7 @@ static const char *type_of(enum column_type type)
 /* Attributes in the order in which Java's Schema.toString() writes them: Glue compares texts, and so AWS's own library finds
  * our version instead of registering the same schema once more. `doc` stands in the files only: a better wording must not
  * be a new version. */
-static void add_field(struct buf *b, bool pretty, bool first, const struct extra *f)
+static void add_field(struct buf *b, bool pretty, bool first, const struct added *f)
 {
     buf_add_cstr(b, first ? "" : ",");
     buf_add_cstr(b, pretty ? "\n    " : "");
@@ -90,7 +90,7 @@ static void write_schema(enum bus_topic t, bool pretty, struct buf *b)
         char type[128];
         snprintf(type, sizeof type, "%s%s%s", c->required ? "" : "[\"null\",", type_of(c->type),
                  c->required ? "" : "]");
-        struct extra f = {c->name, type, c->required ? NULL : "null", c->doc};
+        struct added f = {c->name, type, c->required ? NULL : "null", c->doc};
         add_field(b, pretty, i == 0, &f);
     }
     for (int i = 0; t == BUS_TRADES && i < TRADE_FIELDS - (int)TRADES_MAX; i++)

@@ -8,7 +8,8 @@
 #include <time.h>
 
 /* Small side arrays: a batch meets few of these, and a source that would need more pushes the batch first. */
-enum { POSITIONS_MAX = 4096, INSTRUMENTS_MAX = 65536, INDEX_LIMIT = 1 << 29 };
+enum { POSITIONS_MAX = 4096, BATCH_INSTRUMENTS_MAX = 65536, INDEX_LIMIT = 1 << 29 };
+enum { EXTRA_COLUMNS_MAX = 256, EXTRAS_MAX = 1 << 20 };
 
 struct batch_pool {
     pthread_mutex_t lock;
@@ -41,6 +42,8 @@ static void batch_done(struct batch *b)
     free(b->positions);
     free(b->dedup);
     free(b->instruments);
+    free(b->extra_columns);
+    free(b->extras);
 }
 
 struct batch_pool *batch_pool_new(size_t batches, size_t max_events, size_t max_bytes)
@@ -116,6 +119,7 @@ void batch_clear(struct batch *b)
     b->event_count = b->trade_count = b->quote_count = b->gap_count = 0;
     b->dead_count = b->candle_count = 0;
     b->position_count = b->dedup_count = b->instrument_count = 0;
+    b->extra_column_count = b->extra_count = b->trades_cut = 0;
     b->duplicates = 0;
     b->first_received_ns = b->clock_ns = TIME_ABSENT;
     b->finish = false;
@@ -148,7 +152,7 @@ ADD_FUNCTION(batch_add_venue_candle, venue_candle, EVENT_VENUE_CANDLE, candles, 
 
 struct instrument *batch_add_instrument(struct batch *b)
 {
-    if (b->instrument_count >= INSTRUMENTS_MAX) return NULL;
+    if (b->instrument_count >= BATCH_INSTRUMENTS_MAX) return NULL;
     b->instruments = array_grown(b->instruments, b->instrument_count, &b->instrument_cap,
                                  sizeof *b->instruments);
     struct instrument *item = &b->instruments[b->instrument_count++];
@@ -179,6 +183,33 @@ bool batch_set_dedup(struct batch *b, uint32_t series, uint8_t stream, struct st
     b->dedup = array_grown(b->dedup, b->dedup_count, &b->dedup_cap, sizeof *b->dedup);
     b->dedup[b->dedup_count++] = (struct dedup_state){series, stream, copy};
     return true;
+}
+
+int batch_extra_column(struct batch *b, const struct extra_column *column)
+{
+    for (size_t i = b->extra_column_count; i-- > 0;) { /* the newest writer's first */
+        const struct extra_column *c = &b->extra_columns[i];
+        if (c->table == column->table && c->type == column->type && str_eq(c->name, column->name) &&
+            str_eq(c->from, column->from))
+            return (int)i;
+    }
+    struct extra_column copy = *column;
+    if (b->extra_column_count == EXTRA_COLUMNS_MAX || !batch_text(b, column->name, &copy.name) ||
+        !batch_text(b, column->from, &copy.from))
+        return -1;
+    b->extra_columns = array_grown(b->extra_columns, b->extra_column_count, &b->extra_column_cap,
+                                   sizeof *b->extra_columns);
+    b->extra_columns[b->extra_column_count] = copy;
+    return (int)b->extra_column_count++;
+}
+
+struct extra *batch_add_extra(struct batch *b)
+{
+    if (b->extra_count == EXTRAS_MAX) return NULL;
+    b->extras = array_grown(b->extras, b->extra_count, &b->extra_cap, sizeof *b->extras);
+    struct extra *x = &b->extras[b->extra_count++];
+    *x = (struct extra){0};
+    return x;
 }
 
 bool batch_text(struct batch *b, struct str s, struct str *ret)

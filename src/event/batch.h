@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "event/proof.h"
+#include "event/schema.h"
 
 enum event_type { EVENT_TRADE, EVENT_QUOTE, EVENT_GAP, EVENT_DEAD, EVENT_VENUE_CANDLE };
 
@@ -41,6 +42,20 @@ struct id_range {
     int64_t first, last;
 };
 
+/* A field that somebody else's schema has and no column of ours is: it becomes a column of the lake's table. */
+struct extra_column {
+    enum table_id table;
+    enum column_type type;
+    struct str name, from; /* from: which schema of which topic, for people */
+};
+struct extra {       /* its value of one event; an absent one is not there */
+    uint32_t column; /* into extra_columns */
+    uint32_t index;  /* into the batch's array of the table's events */
+    int64_t number;  /* LONG, TIME (microseconds), BOOLEAN */
+    i128 decimal;    /* unscaled, of scale 18 */
+    struct str bytes;
+};
+
 struct batch_pool;
 struct batch {
     struct batch_pool *pool;
@@ -58,6 +73,10 @@ struct batch {
     size_t position_count, dedup_count, instrument_count;
     size_t trade_cap, quote_cap, gap_cap, dead_cap, candle_cap; /* kept from use to use */
     size_t position_cap, dedup_cap, instrument_cap;
+    struct extra_column *extra_columns;
+    struct extra *extras; /* in the order of the events of each array */
+    size_t extra_column_count, extra_count, extra_column_cap, extra_cap;
+    size_t trades_cut; /* a view that lacks so many of the first trades; those of extras count */
     size_t max_events;
     struct proof_set proofs;   /* of the trades and quotes, added by source as it accepted them */
     int64_t duplicates;        /* dropped by dedup while this batch was filled */
@@ -85,6 +104,9 @@ struct instrument *batch_add_instrument(struct batch *b);
 bool batch_set_position(struct batch *b, struct str name, int64_t frames, bool done);
 bool batch_set_dedup(struct batch *b, uint32_t series, uint8_t stream, struct str bytes);
 bool batch_text(struct batch *b, struct str s, struct str *ret); /* false: arena full */
+/* Number of the column in extra_columns, which gets it if it is not there yet; -1: full. */
+int batch_extra_column(struct batch *b, const struct extra_column *column);
+struct extra *batch_add_extra(struct batch *b); /* zeroed; NULL: full */
 static inline bool batch_is_full(const struct batch *b)
 {
     return b->event_count >= b->max_events || b->arena.used * 8 > b->arena.limit * 7;

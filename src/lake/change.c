@@ -259,6 +259,17 @@ static long long version_of(const char *metadata_location)
     return v;
 }
 
+enum err_code lake_metadata_name(const struct lake_table *t, char out[LAKE_LOCATION_MAX],
+                                 struct err *e)
+{
+    char uuid[LAKE_UUID_TEXT];
+    lake_uuid(uuid);
+    int len = snprintf(out, LAKE_LOCATION_MAX, "%s/metadata/%05lld-%s.metadata.json", t->location,
+                       version_of(t->metadata_location) + 1, uuid);
+    if (len > 0 && len < LAKE_LOCATION_MAX) return ERR_OK;
+    return ERR(e, ERR_CONFIG, "%s: the path is too long for an Iceberg catalog", t->location);
+}
+
 enum err_code lake_change_build(struct lake *l, struct lake_change *c, struct err *e)
 {
     struct lake_next *n = &c->next;
@@ -279,11 +290,8 @@ enum err_code lake_change_build(struct lake *l, struct lake_change *c, struct er
     TRY(lake_list_write(l, c->table, n->manifests, n->manifest_count, c->snapshot_id,
                         t->snapshot_id, n->sequence_number, n->list_location, e));
     TRY(lake_metadata_add_snapshot(l, c, &n->metadata, e));
-    char uuid[LAKE_UUID_TEXT], location[LAKE_LOCATION_MAX];
-    lake_uuid(uuid);
-    len = snprintf(location, sizeof location, "%s/metadata/%05lld-%s.metadata.json", t->location,
-                   version_of(t->metadata_location) + 1, uuid);
-    CHECK(len > 0 && (size_t)len < sizeof location);
+    char location[LAKE_LOCATION_MAX];
+    TRY(lake_metadata_name(t, location, e));
     TRY(lake_write_file(l, location, buf_str(&n->metadata), e));
     n->metadata_location = strdup(location);
     CHECK(n->metadata_location != NULL);

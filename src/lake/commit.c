@@ -23,11 +23,15 @@ static enum err_code write_partition(struct lake_data_writer *w, enum table_id i
 enum err_code lake_write_rows(struct lake *l, struct lake_change *c, struct err *e)
 {
     enum table_id id = c->table->t->id;
+    TRY(lake_evolve(l, c->table, e));
     const struct lake_sorted *rows = lake_rows_sort(l, id);
     size_t count = l->rows[id].count;
+    struct lake_data_writer w = {.l = l};
+    w.extra_count = lake_extras_choose(l, c->table, w.extras);
+    lake_row_set_reset(&l->sets[id]);
+    lake_row_set_extras(&l->sets[id], w.extras, w.extra_count);
     for (size_t from = 0, to; from < count; from = to) {
         for (to = from + 1; to < count && rows[to].day == rows[from].day;) to++;
-        struct lake_data_writer w = {.l = l};
         enum err_code code = lake_data_open(&w, c, rows[from].day, e);
         if (code == ERR_OK) code = write_partition(&w, id, rows + from, to - from, e);
         if (code == ERR_OK) code = lake_data_finish(&w, c, e);

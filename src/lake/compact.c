@@ -117,7 +117,8 @@ static enum err_code join_data(struct lake *l, struct lake_change *c, const stru
     for (size_t i = 0; i < p->count; i++) lake_change_remove(c, p->serials[i]);
     if (p->rows > 0) {
         struct lake_data_writer w = {.l = l};
-        enum err_code code = lake_data_open(&w, c, p->day, e);
+        enum err_code code = lake_merge_extras(l, &w, p->table, p->serials, p->count, e);
+        if (code == ERR_OK) code = lake_data_open(&w, c, p->day, e);
         if (code == ERR_OK) code = lake_merge(l, &w, p->serials, p->count, runs, e);
         if (code == ERR_OK) code = lake_data_finish(&w, c, e);
         if (code != ERR_OK) {

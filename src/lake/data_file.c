@@ -43,6 +43,11 @@ static bool try_dictionary(const struct table *t, int c)
     }
 }
 
+static int column_count(const struct lake_data_writer *w)
+{
+    return w->table->t->column_count + (int)w->extra_count;
+}
+
 enum err_code lake_data_open(struct lake_data_writer *w, struct lake_change *c, int32_t day,
                              struct err *e)
 {
@@ -60,8 +65,14 @@ enum err_code lake_data_open(struct lake_data_writer *w, struct lake_change *c, 
                                                 .required = t->columns[i].required,
                                                 .field_id = i + 1,
                                                 .try_dictionary = try_dictionary(t, i)};
+    for (size_t i = 0; i < w->extra_count; i++)
+        w->columns[t->column_count + (int)i] =
+            (struct parquet_column){.name = w->extras[i]->name,
+                                    .type = w->extras[i]->type,
+                                    .field_id = w->extras[i]->field_id,
+                                    .try_dictionary = true};
     const struct parquet_writer_options o = {.columns = w->columns,
-                                             .column_count = t->column_count,
+                                             .column_count = column_count(w),
                                              .sort_columns = t->sort_columns,
                                              .sort_count = t->sort_count,
                                              .sink = to_file,
@@ -77,8 +88,9 @@ void lake_data_abort(struct lake_data_writer *w)
 
 enum err_code lake_data_add(struct lake_data_writer *w, const struct lake_row_set *s, struct err *e)
 {
-    struct parquet_values values[LAKE_COLUMNS_MAX];
-    for (int i = 0; i < s->t->column_count; i++) {
+    struct parquet_values values[LAKE_COLUMNS_ALL];
+    CHECK(s->extra_count == w->extra_count);
+    for (int i = 0; i < column_count(w); i++) {
         const struct lake_column *c = &s->columns[i];
         values[i] = (struct parquet_values){.present = c->absent ? c->present : NULL};
         if (c->coded) {
@@ -216,7 +228,7 @@ enum err_code lake_data_finish(struct lake_data_writer *w, struct lake_change *c
     n.sort_order_id = c->table->sort_order_id;
     enum err_code code = finish(w->l, w->parquet, w->location, &w->file, &n, e);
     if (code == ERR_OK) {
-        stats_to_entry(&c->text, w->parquet, w->columns, c->table->t->column_count, &n);
+        stats_to_entry(&c->text, w->parquet, w->columns, column_count(w), &n);
         code = lake_sync_folder(w->l, w->location, e);
     }
     if (code == ERR_OK) lake_change_add(c)->entry = n;

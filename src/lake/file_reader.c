@@ -36,11 +36,29 @@ bool lake_reader_next(struct lake_file_reader *r)
     return true;
 }
 
+static const uint8_t
+    none[GROUP_ROWS_MAX]; /* in .bss: costs nothing until a file without a column needs it */
+static const i128 zero[1];
+
+bool lake_reader_has_extra(const struct lake_file_reader *r, const struct lake_extra *x)
+{
+    return parquet_reader_column(r->parquet, x->field_id) >= 0;
+}
+
+enum err_code lake_reader_extra(const struct lake_file_reader *r, const struct lake_extra *x,
+                                struct parquet_chunk *ret, struct err *e)
+{
+    int at = parquet_reader_column(r->parquet, x->field_id);
+    *ret = (struct parquet_chunk){.rows = (size_t)r->rows, .present = none};
+    ret->decimals = zero; /* nobody looks at a value that is absent */
+    if (at < 0 && r->rows <= GROUP_ROWS_MAX) return ERR_OK;
+    if (at >= 0) TRY(parquet_reader_read(r->parquet, r->group, at, x->type, ret, e));
+    if (at >= 0 && (int64_t)ret->rows == r->rows) return ERR_OK;
+    return ERR(e, ERR_CORRUPT, "%s: column \"%s\": rows are missing", r->path, x->name);
+}
+
 enum err_code lake_reader_load(struct lake_file_reader *r, uint32_t columns, struct err *e)
 {
-    static const uint8_t
-        none[GROUP_ROWS_MAX]; /* in .bss: costs nothing until a foreign file needs it */
-    static const i128 zero[1];
     for (int c = 0; c < r->t->column_count; c++) {
         if (!(columns & LAKE_BIT(c)) || r->loaded & LAKE_BIT(c)) continue;
         const struct column *col = &r->t->columns[c];

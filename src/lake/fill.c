@@ -301,5 +301,6 @@ void lake_fill(struct lake *l, enum table_id id, struct lake_row_set *set,
     case TABLE_DEAD_LETTERS: fill_dead_letters(l, set, rows, count); break;
     case TABLE_MAX: LAKE_NEVER();
     }
+    lake_extras_fill(l, id, set, rows, count);
     set->rows += count;
 }

@@ -117,6 +117,8 @@ void lake_stats(const struct lake *l, struct lake_stats *ret)
         .buffered_rows = atomic_load(&s->buffered_rows),
         .folds = atomic_load(&s->folds),
         .folded = atomic_load(&s->folded),
+        .columns_added = atomic_load(&s->columns_added),
+        .columns_refused = atomic_load(&s->columns_refused),
         .unreadable_files = atomic_load(&s->unreadable),
     };
 }

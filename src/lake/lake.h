@@ -49,6 +49,7 @@ struct lake_stats {
     int64_t conflicts, compactions, files_removed, position, buffered_rows;
     int64_t folds,
         folded; /* transactions that took commits from the queue, and how many; of this process */
+    int64_t columns_added, columns_refused; /* for fields of other writers' schemas */
     int64_t unreadable_files; /* files and rows of other writers that we met and cannot read */
 };
 
@@ -59,7 +60,9 @@ lake_close(struct lake *l); /* what was pushed and not committed is gone (and is
 
 /* Position: events of the tail up to this sequence are in the lake. 0 at first. */
 int64_t lake_position(const struct lake *l);
-/* Trades, quotes, dead letters, gaps, venue candles and instruments of the batch. */
+/* Trades, quotes, dead letters, gaps, venue candles and instruments of the batch, with its extras: those get optional columns of
+ * the table with the next commit (ERR_INCOMPATIBLE then, where it has a column of that name and another type). The row of a gap
+ * or an instrument has the extras that came with its newest event. */
 enum err_code lake_push(struct lake *l, const struct batch *b, struct err *e) MUST_USE;
 enum err_code lake_push_candle(struct lake *l, const struct candle *c, struct err *e) MUST_USE;
 /* One row of `gaps`, replacing the one of its gap_id. */

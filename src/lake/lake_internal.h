@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "avro/avro.h"
 #include "lake/catalog_internal.h"
+#include "lake/extra_internal.h"
 #include "lake/file_internal.h"
 #include "lake/lake.h"
 #include "parquet/parquet.h"
@@ -25,7 +26,8 @@
 #define LAKE_CATALOG   "ticklake"
 
 enum {
-    LAKE_COLUMNS_MAX = 32,
+    LAKE_COLUMNS_MAX = 32, /* of ours */
+    LAKE_COLUMNS_ALL = LAKE_COLUMNS_MAX + LAKE_EXTRAS_MAX,
     LAKE_ROW_GROUP = 65536, /* rows; a merge holds one row group of each input in memory */
     LAKE_MANIFEST_FAN = 16, /* so many manifests of one size class are merged into one */
     LAKE_SWAP_TRIES = 20,
@@ -149,6 +151,8 @@ struct lake_table {
     int64_t index_spec_id; /* as it was when the index was loaded */
     char *list_location;   /* of the current snapshot, or NULL */
     char *schema_json, *spec_json, *manifest_schema;
+    struct lake_extras extras; /* columns of the current schema that are not ours */
+    uint64_t absent; /* bit per column of ours that it has not: an older ticklake made the table */
     struct lake_manifest *manifests;
     size_t manifest_count;
     struct lake_live *files;
@@ -187,6 +191,10 @@ enum err_code lake_deletes_read(struct lake *l, const struct lake_live *f,
 /* ---- metadata_json.c */
 enum err_code lake_metadata_new(struct lake *l, struct lake_table *t, int64_t now_ms,
                                 struct buf *ret, struct err *e) MUST_USE;
+const char *lake_type_text(enum column_type type); /* "decimal(38, 18)" */
+/* Of the metadata file behind the table's present one. */
+enum err_code lake_metadata_name(const struct lake_table *t, char out[LAKE_LOCATION_MAX],
+                                 struct err *e) MUST_USE;
 /* Fills the facts of *t from t->metadata. */
 enum err_code lake_metadata_parse(struct lake_table *t, struct err *e) MUST_USE;
 struct lake_change;
@@ -204,6 +212,7 @@ enum err_code lake_metadata_each_location(const struct lake_table *t,
 struct lake_column {
     bool coded; /* few distinct texts: codes into a dictionary */
     bool absent;
+    size_t room; /* rows that there is memory for; of extras only */
     uint8_t *present;
     union {
         void *any;
@@ -223,12 +232,24 @@ struct lake_column {
 struct lake_row_set {
     const struct table *t;
     size_t rows, cap;
-    struct lake_column columns[LAKE_COLUMNS_MAX];
+    struct lake_column columns[LAKE_COLUMNS_ALL]; /* the extras behind ours */
+    const struct lake_extra *extras[LAKE_EXTRAS_MAX];
+    size_t extra_count;
     struct arena text;
 };
 void lake_row_set_init(struct lake_row_set *s, const struct table *t);
 void lake_row_set_free(struct lake_row_set *s);
 void lake_row_set_reset(struct lake_row_set *s);
+/* From now on with these behind ours; the set is empty. They live as long as the content. */
+void lake_row_set_extras(struct lake_row_set *s, const struct lake_extra *const *extras,
+                         size_t count);
+/* No value in the next `count` rows of a column. */
+void lake_row_set_absent(struct lake_row_set *s, int c, size_t count);
+static inline enum column_type lake_row_set_type(const struct lake_row_set *s, int c)
+{
+    int ours = s->t->column_count;
+    return c < ours ? s->t->columns[c].type : s->extras[c - ours]->type;
+}
 void lake_row_set_reserve(struct lake_row_set *s, size_t rows); /* at most LAKE_ROW_GROUP */
 uint32_t lake_row_set_code(struct lake_column *c, struct str text, struct arena *texts);
 static inline void lake_set_long(struct lake_row_set *s, int c, size_t row, bool present, int64_t v)
@@ -283,6 +304,7 @@ void lake_rows_init(struct lake *l);
 void lake_rows_done(struct lake *l);
 void lake_rows_clear(struct lake *l);
 const void *lake_rows_at(const struct lake_rows *r, size_t i);
+uint32_t lake_rows_find(const struct lake_rows *r, u128 key); /* of a key that was pushed */
 /* Orders the pushed rows of a table by day and sort order; the array is the lake's and lasts until the next call. */
 struct lake_sorted *lake_rows_sort(struct lake *l, enum table_id id);
 /* Appends rows[from..from+count) to the set. */
@@ -298,7 +320,9 @@ struct lake_data_writer {
     struct lake_table *table;
     struct parquet_writer *parquet;
     struct file_writer *file;
-    struct parquet_column columns[LAKE_COLUMNS_MAX];
+    const struct lake_extra *extras[LAKE_EXTRAS_MAX]; /* set before lake_data_open */
+    size_t extra_count;
+    struct parquet_column columns[LAKE_COLUMNS_ALL];
     char location[LAKE_LOCATION_MAX];
     int32_t day;
 };
@@ -341,6 +365,10 @@ bool lake_reader_next(struct lake_file_reader *r); /* moves on; false at the end
 /* Loads these columns of the group; one that the file does not have is all absent. */
 enum err_code lake_reader_load(struct lake_file_reader *r, uint32_t columns,
                                struct err *e) MUST_USE;
+bool lake_reader_has_extra(const struct lake_file_reader *r, const struct lake_extra *x);
+/* A column beyond ours, of the current group; absent where the file does not have it. */
+enum err_code lake_reader_extra(const struct lake_file_reader *r, const struct lake_extra *x,
+                                struct parquet_chunk *ret, struct err *e) MUST_USE;
 void lake_reader_close(struct lake_file_reader *r);
 static inline bool lake_reader_has(const struct lake_file_reader *r, int column, size_t row)
 {
@@ -375,6 +403,10 @@ struct lake_runs {
     struct lake_run *items;
     size_t count, cap;
 };
+/* The columns beyond ours that any of the files has: for the writer, before it is opened. */
+enum err_code lake_merge_extras(struct lake *l, struct lake_data_writer *w,
+                                const struct lake_table *t, const uint32_t *serials, size_t count,
+                                struct err *e) MUST_USE;
 enum err_code lake_merge(struct lake *l, struct lake_data_writer *w, const uint32_t *serials,
                          size_t count, struct lake_runs *runs, struct err *e) MUST_USE;
 
@@ -504,7 +536,7 @@ enum err_code lake_write_rows(struct lake *l, struct lake_change *c, struct err 
 struct lake_counters {
     _Atomic int64_t commits, rows, files_written, bytes_written, commit_ns_total, commit_ns_max;
     _Atomic int64_t conflicts, compactions, files_removed, position, buffered_rows, unreadable;
-    _Atomic int64_t folds, folded;
+    _Atomic int64_t folds, folded, columns_added, columns_refused;
 };
 enum { LAKE_QUERIES = 32 };
 struct lake {
@@ -519,6 +551,7 @@ struct lake {
     struct lake_table tables[TABLE_MAX];
     struct lake_rows rows[TABLE_MAX];
     struct lake_row_set sets[TABLE_MAX];
+    struct lake_extra_rows extras[TABLE_MAX];
     struct arena text; /* of the pushed rows */
     struct lake_groups groups;
     struct lake_sorted *sorted, *sorted_spare;

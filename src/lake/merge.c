@@ -12,6 +12,7 @@ struct input {
     struct lake_file_reader r;
     size_t row; /* next one of the current group */
     bool done;
+    struct parquet_chunk extras[LAKE_EXTRAS_MAX]; /* of the current group, as the set has them */
 };
 
 struct merge {
@@ -47,12 +48,16 @@ static int compare(const struct table *t, const struct input *a, size_t i, const
     return 0;
 }
 
-static enum err_code load_next(struct input *in, struct err *e)
+static enum err_code load_next(const struct merge *m, struct input *in, struct err *e)
 {
     in->row = 0;
     do in->done = !lake_reader_next(&in->r);
     while (!in->done && in->r.rows == 0);
-    return in->done ? ERR_OK : lake_reader_load(&in->r, UINT32_MAX, e);
+    if (in->done) return ERR_OK;
+    TRY(lake_reader_load(&in->r, UINT32_MAX, e));
+    for (size_t i = 0; i < m->set->extra_count; i++)
+        TRY(lake_reader_extra(&in->r, m->set->extras[i], &in->extras[i], e));
+    return ERR_OK;
 }
 
 /* Whether row i of `a` still comes before the head of `b`; of equals, those of the earlier input. */
@@ -130,7 +135,7 @@ static void copy_column(struct lake_row_set *s, int c, const struct parquet_chun
         }
         return;
     }
-    switch (s->t->columns[c].type) {
+    switch (lake_row_set_type(s, c)) {
     case COLUMN_STRING:
     case COLUMN_BINARY: copy_texts(s, to, from, first, count); break;
     case COLUMN_DECIMAL:
@@ -142,6 +147,17 @@ static void copy_column(struct lake_row_set *s, int c, const struct parquet_chun
         break;
     case COLUMN_BOOLEAN: memcpy(to->booleans + s->rows, from->booleans + first, count); break;
     }
+}
+
+/* A file that has not the column has no values to copy either. */
+static void copy_extra(struct lake_row_set *s, int c, const struct parquet_chunk *from,
+                       size_t first, size_t count)
+{
+    bool any = !from->present || memchr(from->present + first, 1, count);
+    if (any)
+        copy_column(s, c, from, first, count);
+    else
+        lake_row_set_absent(s, c, count);
 }
 
 static enum err_code flush(struct merge *m, struct err *e)
@@ -173,6 +189,8 @@ static enum err_code append(struct merge *m, const struct input *in, size_t from
         lake_row_set_reserve(m->set, m->set->rows + n);
         for (int c = 0; c < m->t->column_count; c++)
             copy_column(m->set, c, &in->r.chunks[c], from, n);
+        for (size_t i = 0; i < m->set->extra_count; i++)
+            copy_extra(m->set, m->t->column_count + (int)i, &in->extras[i], from, n);
         m->set->rows += n;
         from += n;
         if (m->set->rows == LAKE_ROW_GROUP || m->set->text.used > TEXT_SOFT_MAX) TRY(flush(m, e));
@@ -196,7 +214,7 @@ static enum err_code append_live(struct merge *m, const struct input *in, size_t
 
 static enum err_code merge_all(struct merge *m, struct err *e)
 {
-    for (size_t i = 0; i < m->count; i++) TRY(load_next(&m->inputs[i], e));
+    for (size_t i = 0; i < m->count; i++) TRY(load_next(m, &m->inputs[i], e));
     for (;;) {
         struct input *best = first_of(m, NULL);
         if (!best) return flush(m, e);
@@ -204,8 +222,29 @@ static enum err_code merge_all(struct merge *m, struct err *e)
         size_t end = run_end(m, best, second);
         TRY(append_live(m, best, best->row, end, e));
         best->row = end;
-        if (best->row == (size_t)best->r.rows) TRY(load_next(best, e));
+        if (best->row == (size_t)best->r.rows) TRY(load_next(m, best, e));
     }
+}
+
+enum err_code lake_merge_extras(struct lake *l, struct lake_data_writer *w,
+                                const struct lake_table *t, const uint32_t *serials, size_t count,
+                                struct err *e)
+{
+    bool has[LAKE_EXTRAS_MAX] = {false};
+    const struct lake_extra *usable[LAKE_EXTRAS_MAX];
+    size_t usable_count = 0;
+    for (size_t i = 0; i < t->extras.count; i++)
+        if (t->extras.items[i].usable) usable[usable_count++] = &t->extras.items[i];
+    for (size_t i = 0; i < count && usable_count; i++) {
+        struct lake_file_reader r;
+        TRY(lake_reader_open(l, &r, t->t, lake_index_by_serial(t, serials[i]), e));
+        for (size_t k = 0; k < usable_count; k++) has[k] |= lake_reader_has_extra(&r, usable[k]);
+        lake_reader_close(&r);
+    }
+    w->extra_count = 0;
+    for (size_t k = 0; k < usable_count; k++)
+        if (has[k]) w->extras[w->extra_count++] = usable[k];
+    return ERR_OK;
 }
 
 enum err_code lake_merge(struct lake *l, struct lake_data_writer *w, const uint32_t *serials,
@@ -216,6 +255,7 @@ enum err_code lake_merge(struct lake *l, struct lake_data_writer *w, const uint3
     m.inputs = calloc(count, sizeof *m.inputs);
     CHECK(m.inputs != NULL);
     lake_row_set_reset(m.set);
+    lake_row_set_extras(m.set, w->extras, w->extra_count);
     enum err_code code = ERR_OK;
     for (; m.count < count && code == ERR_OK; m.count++) {
         const struct lake_live *f = lake_index_by_serial(w->table, serials[m.count]);

@@ -5,7 +5,7 @@
 /* The metadata JSON of a new table. Which key which reader insists on was tried out one by one: none may be left out
  * (docs/formats.md). */
 
-static const char *type_text(enum column_type type)
+const char *lake_type_text(enum column_type type)
 {
     switch (type) {
     case COLUMN_STRING: return "string";
@@ -24,7 +24,7 @@ static void add_schema(struct buf *b, const struct table *t)
     for (int i = 0; i < t->column_count; i++) {
         const struct column *c = &t->columns[i];
         buf_addf(b, "%s{\"id\":%d,\"name\":\"%s\",\"required\":%s,\"type\":\"%s\"", i ? "," : "",
-                 i + 1, c->name, c->required ? "true" : "false", type_text(c->type));
+                 i + 1, c->name, c->required ? "true" : "false", lake_type_text(c->type));
         if (*c->doc) {
             buf_add_cstr(b, ",\"doc\":");
             buf_add_json(b, str_of(c->doc));

@@ -73,24 +73,64 @@ static bool same_type(enum column_type type, struct str name)
     return false;
 }
 
-/* Other writers may add columns or rename ours, but ids and types must be what we write. */
-static enum err_code check_schema(const struct lake_table *t, yyjson_val *schema, struct err *e)
+static bool has_name(yyjson_val *fields, const char *name)
 {
-    yyjson_val *fields = yyjson_obj_get(schema, "fields");
-    for (int i = 0; i < t->t->column_count; i++) {
-        yyjson_val *f = item_by_id(fields, "id", i + 1);
-        if (f && same_type(t->t->columns[i].type, text(f, "type"))) continue;
-        return ERR(e, ERR_VERSION,
-                   "%s: column \"%s\" (id %d) is missing or of another type: the table was changed "
-                   "by a newer or another program",
-                   t->metadata_location, t->t->columns[i].name, i + 1);
-    }
     size_t i, max;
     yyjson_val *f;
     yyjson_arr_foreach(fields, i, max, f)
     {
+        if (str_is(text(f, "name"), name)) return true;
+    }
+    return false;
+}
+
+static void add_extra(struct lake_table *t, yyjson_val *f, size_t *usable)
+{
+    struct lake_extras *all = &t->extras;
+    struct lake_extra x = {.field_id = (int32_t)number(f, "id", 0)};
+    struct str type = text(f, "type");
+    if (!str_copy(x.name, sizeof x.name, text(f, "name"))) return; /* longer than ours can be */
+    if (!type.n || !str_copy(x.type_text, sizeof x.type_text, type))
+        str_copy(x.type_text, sizeof x.type_text, STR("a nested type"));
+    for (int i = COLUMN_STRING; i <= COLUMN_BINARY; i++) {
+        if (!same_type((enum column_type)i, type)) continue;
+        x.type = (enum column_type)i;
+        x.known = true;
+    }
+    x.usable = x.known && *usable < LAKE_EXTRAS_MAX;
+    *usable += x.usable;
+    all->items = array_grown(all->items, all->count, &all->cap, sizeof *all->items);
+    all->items[all->count++] = x;
+}
+
+/* Other writers may add columns or rename ours, but ids and types must be what we write. */
+static enum err_code check_schema(struct lake_table *t, yyjson_val *schema, struct err *e)
+{
+    yyjson_val *fields = yyjson_obj_get(schema, "fields");
+    t->absent = 0;
+    for (int i = 0; i < t->t->column_count; i++) {
+        const struct column *c = &t->t->columns[i];
+        yyjson_val *f = item_by_id(fields, "id", i + 1);
+        if (f && same_type(c->type, text(f, "type"))) continue;
+        if (!f && !c->required && !has_name(fields, c->name)) {
+            t->absent |= UINT64_C(1) << i;
+            continue;
+        }
+        return ERR(e, ERR_VERSION,
+                   "%s: column \"%s\" (id %d) is missing or of another type: the table was changed "
+                   "by a newer or another program",
+                   t->metadata_location, c->name, i + 1);
+    }
+    size_t i, max, usable = 0;
+    yyjson_val *f;
+    t->extras.count = 0;
+    yyjson_arr_foreach(fields, i, max, f)
+    {
         if (number(f, "id", 0) <= t->t->column_count) continue;
-        if (!yyjson_get_bool(yyjson_obj_get(f, "required"))) continue;
+        if (!yyjson_get_bool(yyjson_obj_get(f, "required"))) {
+            add_extra(t, f, &usable);
+            continue;
+        }
         return ERR(e, ERR_VERSION, "%s: another program added the required column \"%.*s\"",
                    t->metadata_location, STR_ARG(text(f, "name")));
     }

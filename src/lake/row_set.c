@@ -31,7 +31,7 @@ void lake_row_set_init(struct lake_row_set *s, const struct table *t)
 void lake_row_set_free(struct lake_row_set *s)
 {
     if (!s->t) return;
-    for (int c = 0; c < s->t->column_count; c++) {
+    for (int c = 0; c < LAKE_COLUMNS_ALL; c++) {
         struct lake_column *col = &s->columns[c];
         free(col->present);
         free(col->any);
@@ -46,7 +46,7 @@ void lake_row_set_reset(struct lake_row_set *s)
 {
     s->rows = 0;
     arena_reset(&s->text);
-    for (int c = 0; c < s->t->column_count; c++) {
+    for (int c = 0; c < s->t->column_count + (int)s->extra_count; c++) {
         struct lake_column *col = &s->columns[c];
         col->absent = false;
         col->dictionary_count = 0;
@@ -70,6 +70,20 @@ static size_t value_size(const struct lake_column *c, enum column_type type)
     return 0;
 }
 
+/* A slot holds a column of one type in this file and of another in the next: room for the widest. */
+static void reserve_extras(struct lake_row_set *s)
+{
+    _Static_assert(sizeof(i128) == 16 && sizeof(struct str) == 16, "the widest values");
+    for (size_t i = 0; i < s->extra_count; i++) {
+        struct lake_column *col = &s->columns[s->t->column_count + (int)i];
+        if (col->room >= s->cap) continue;
+        col->present = realloc(col->present, s->cap);
+        col->any = realloc(col->any, s->cap * sizeof(i128));
+        CHECK(col->present != NULL && col->any != NULL);
+        col->room = s->cap;
+    }
+}
+
 void lake_row_set_reserve(struct lake_row_set *s, size_t rows)
 {
     CHECK(rows <= LAKE_ROW_GROUP);
@@ -83,6 +97,16 @@ void lake_row_set_reserve(struct lake_row_set *s, size_t rows)
         CHECK(col->present != NULL && col->any != NULL);
     }
     s->cap = cap;
+    reserve_extras(s);
+}
+
+void lake_row_set_extras(struct lake_row_set *s, const struct lake_extra *const *extras,
+                         size_t count)
+{
+    CHECK(s->rows == 0 && count <= LAKE_EXTRAS_MAX);
+    for (size_t i = 0; i < count; i++) s->extras[i] = extras[i];
+    s->extra_count = count;
+    reserve_extras(s);
 }
 
 uint32_t lake_row_set_code(struct lake_column *c, struct str text, struct arena *texts)
@@ -114,4 +138,21 @@ void lake_set_text(struct lake_row_set *s, int c, size_t row, struct str v)
         col->strings[row] = present ? v : (struct str){"", 0};
     else
         col->codes[row] = present ? lake_row_set_code(col, v, &s->text) : 0;
+}
+
+void lake_row_set_absent(struct lake_row_set *s, int c, size_t count)
+{
+    struct lake_column *col = &s->columns[c];
+    memset(col->present + s->rows, 0, count);
+    col->absent = true;
+    switch (lake_row_set_type(s, c)) {
+    case COLUMN_STRING:
+    case COLUMN_BINARY:
+        for (size_t i = 0; i < count; i++) col->strings[s->rows + i] = STR("");
+        break;
+    case COLUMN_DECIMAL: memset(col->decimals + s->rows, 0, count * sizeof *col->decimals); break;
+    case COLUMN_TIME:
+    case COLUMN_LONG: memset(col->longs + s->rows, 0, count * sizeof *col->longs); break;
+    case COLUMN_BOOLEAN: memset(col->booleans + s->rows, 0, count); break;
+    }
 }

@@ -47,6 +47,7 @@ void lake_rows_done(struct lake *l)
         free(l->rows[i].slots);
         lake_row_set_free(&l->sets[i]);
     }
+    lake_extras_done(l);
     free(l->sorted);
     free(l->sorted_spare);
     free(l->groups.names);
@@ -70,6 +71,7 @@ void lake_rows_clear(struct lake *l)
         if (r->slots) memset(r->slots, 0xff, r->slot_count * sizeof *r->slots);
     }
     arena_reset(&l->text);
+    lake_extras_clear(l);
     proof_set_clear(&l->proofs);
     for (size_t i = 0; i < l->state_count; i++) {
         free(l->states[i].name);
@@ -198,10 +200,24 @@ static enum err_code push_trades(struct lake *l, const struct batch *b, struct e
     return ERR_OK;
 }
 
+static size_t row_number(const struct lake_rows *r, const void *row)
+{
+    return (size_t)((const uint8_t *)row - r->items) / r->size;
+}
+
+uint32_t lake_rows_find(const struct lake_rows *r, u128 key)
+{
+    uint32_t at = *slot_of(r, key);
+    CHECK(at < r->count);
+    return at;
+}
+
 static enum err_code put_gap(struct lake *l, struct gap g, bool *ret_again, struct err *e)
 {
     TRY(keep(l, &g.cause, e));
-    *(struct gap *)row_of_key(&l->rows[TABLE_GAPS], lake_key_gap(g.gap_id), ret_again) = g;
+    struct gap *to = row_of_key(&l->rows[TABLE_GAPS], lake_key_gap(g.gap_id), ret_again);
+    *to = g;
+    lake_extras_forget(l, TABLE_GAPS, row_number(&l->rows[TABLE_GAPS], to));
     return ERR_OK;
 }
 
@@ -214,7 +230,9 @@ static enum err_code push_others(struct lake *l, const struct batch *b, struct e
         TRY(KEEP(l, e, &n.venue, &n.symbol, &n.venue_symbol, &n.base, &n.quote, &n.settle,
                  &n.status));
         u128 key = lake_key_instrument(n.venue, n.venue_symbol);
-        *(struct instrument *)row_of_key(&l->rows[TABLE_INSTRUMENTS], key, &again) = n;
+        struct instrument *to = row_of_key(&l->rows[TABLE_INSTRUMENTS], key, &again);
+        *to = n;
+        lake_extras_forget(l, TABLE_INSTRUMENTS, row_number(&l->rows[TABLE_INSTRUMENTS], to));
     }
     for (size_t i = 0; i < b->dead_count; i++) {
         struct dead d = b->deads[i];
@@ -265,6 +283,7 @@ enum err_code lake_push(struct lake *l, const struct batch *b, struct err *e)
     TRY(check_room(l, b->event_count + b->instrument_count, e));
     enum err_code code = push_trades(l, b, e);
     if (code == ERR_OK) code = push_others(l, b, e);
+    if (code == ERR_OK) code = lake_extras_push(l, b, before, e);
     if (code != ERR_OK) {
         /* All or nothing for what only grows; replaced rows of a key are the same rows again with the next push. */
         l->rows[TABLE_TRADES].count = before[TABLE_TRADES];

@@ -196,6 +196,7 @@ void lake_table_done(struct lake_table *t)
     free(t->schema_json);
     free(t->spec_json);
     free(t->manifest_schema);
+    free(t->extras.items);
     for (size_t i = 0; i < t->vanished_count; i++) free(t->vanished[i].location);
     free(t->vanished);
     buf_free(&t->metadata);

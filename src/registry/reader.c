@@ -10,7 +10,7 @@ enum take {
     TAKE_LONG,
     TAKE_BYTES,
     TAKE_TEXT,
-    TAKE_SKIP,  /* a field that the reader does not have */
+    TAKE_SKIP,  /* a field that the reader does not have, of a type that is not taken along */
     TAKE_REFUSE /* a branch of the writer's union that the reader lacks */
 };
 enum { TARGET_NONE = -1 };
@@ -18,6 +18,7 @@ enum { TARGET_NONE = -1 };
 struct step { /* one of the writer's fields */
     const struct schema_type *type;
     int32_t target; /* index of the reader's field */
+    int32_t extra;  /* or of what is taken along */
     bool is_union;
     uint8_t take;  /* where it is no union */
     uint8_t *each; /* by branch */
@@ -27,6 +28,8 @@ struct registry_reader {
     struct schema reader, writer;
     struct step *steps;
     struct registry_value *standard; /* of fields that were not written; NULL kind elsewhere */
+    struct registry_extra *extras;
+    size_t extra_count;
 };
 
 /* ---- bytes ---- */
@@ -165,6 +168,35 @@ static enum err_code plan_field(struct registry_reader *p, struct step *s, struc
                f->name.p, why.text[0] ? why.text : "the writer's union is empty");
 }
 
+static enum take take_extra(const struct schema_type *t)
+{
+    switch ((int)t->form) {
+    case FORM_NULL: return TAKE_NULL;
+    case FORM_BOOLEAN: return TAKE_BOOLEAN;
+    case FORM_INT: return TAKE_INT;
+    case FORM_LONG: return TAKE_LONG;
+    case FORM_BYTES: return TAKE_BYTES;
+    case FORM_STRING: return TAKE_TEXT;
+    default: CHECK(false);
+    }
+}
+
+static void plan_extra(struct registry_reader *p, const struct schema_field *f, struct step *s)
+{
+    struct registry_extra *x = &p->extras[p->extra_count++];
+    *x = (struct registry_extra){.name = f->name};
+    schema_extra_of(f->type, x);
+    if (x->type == REGISTRY_TYPE_OTHER) return;
+    s->extra = (int32_t)p->extra_count - 1;
+    s->is_union = f->type->form == FORM_UNION;
+    size_t branches = s->is_union ? f->type->count : 1;
+    s->each = arena_zero(&p->reader.arena, branches + 1);
+    CHECK(s->each != NULL);
+    for (size_t i = 0; i < branches; i++)
+        s->each[i] = (uint8_t)take_extra(s->is_union ? f->type->inner[i] : f->type);
+    s->take = s->each[0];
+}
+
 static bool default_of(const struct schema_field *f, struct registry_value *ret)
 {
     const struct schema_type *t = f->type->form == FORM_UNION ? f->type->inner[0] : f->type;
@@ -197,9 +229,13 @@ static enum err_code plan(struct registry_reader *p, struct err *e)
     if (w->form != FORM_RECORD || !schema_names_match(r, w)) return schema_resolve(r, w, e);
     p->steps = arena_zero(&p->reader.arena, w->count * sizeof *p->steps + 1);
     p->standard = arena_zero(&p->reader.arena, r->count * sizeof *p->standard + 1);
-    CHECK(p->steps != NULL && p->standard != NULL);
+    p->extras = arena_zero(&p->reader.arena, w->count * sizeof *p->extras + 1);
+    CHECK(p->steps != NULL && p->standard != NULL && p->extras != NULL);
     for (size_t i = 0; i < w->count; i++)
-        p->steps[i] = (struct step){w->fields[i].type, TARGET_NONE, false, TAKE_SKIP, NULL};
+        p->steps[i] = (struct step){.type = w->fields[i].type,
+                                    .target = TARGET_NONE,
+                                    .extra = TARGET_NONE,
+                                    .take = TAKE_SKIP};
     for (size_t i = 0; i < r->count; i++) {
         const struct schema_field *f = &r->fields[i];
         size_t at = schema_find_field(w, f);
@@ -212,6 +248,8 @@ static enum err_code plan(struct registry_reader *p, struct err *e)
             return ERR(e, ERR_INCOMPATIBLE, "field %.*s was not written and has no default",
                        f->name.n > 80 ? 80 : (int)f->name.n, f->name.p);
     }
+    for (size_t i = 0; i < w->count; i++)
+        if (p->steps[i].target == TARGET_NONE) plan_extra(p, &w->fields[i], &p->steps[i]);
     return ERR_OK;
 }
 
@@ -247,6 +285,12 @@ struct registry_reader *registry_reader_free(struct registry_reader *p)
 
 size_t registry_reader_fields(const struct registry_reader *p) { return p->reader.root->count; }
 
+size_t registry_reader_extras(const struct registry_reader *p, const struct registry_extra **ret)
+{
+    *ret = p->extras;
+    return p->extra_count;
+}
+
 /* ---- records ---- */
 
 static inline bool take_value(struct input *in, enum take take, const struct schema_type *w,
@@ -281,14 +325,17 @@ static enum err_code refuse(const struct registry_reader *p, size_t field, const
         name.n > 80 ? 80 : (int)name.n, name.p, (size_t)(at - (const uint8_t *)record.p), record.n);
 }
 
-enum err_code registry_reader_read(const struct registry_reader *p, struct str record,
-                                   struct registry_value *values, struct err *e)
+enum err_code registry_reader_read_all(const struct registry_reader *p, struct str record,
+                                       struct registry_value *values, struct registry_value *extras,
+                                       struct err *e)
 {
     struct input in = {(const uint8_t *)record.p, (const uint8_t *)record.p + record.n,
                        64 * (int64_t)record.n + SCHEMA_PARTS_MAX};
     memcpy(values, p->standard, p->reader.root->count * sizeof *values);
     size_t steps = p->writer.root->count;
     struct registry_value unwanted;
+    for (size_t i = 0; extras && i < p->extra_count; i++)
+        extras[i] = (struct registry_value){.kind = REGISTRY_VALUE_NULL};
     for (size_t i = 0; i < steps; i++) {
         const struct step *s = &p->steps[i];
         const uint8_t *from = in.at;
@@ -299,11 +346,21 @@ enum err_code registry_reader_read(const struct registry_reader *p, struct str r
                 return refuse(p, i, from, record, e);
             take = (enum take)s->each[branch];
         }
-        struct registry_value *v = s->target == TARGET_NONE ? &unwanted : &values[s->target];
+        struct registry_value *v = &unwanted;
+        if (s->target != TARGET_NONE)
+            v = &values[s->target];
+        else if (s->extra != TARGET_NONE && extras)
+            v = &extras[s->extra];
         if (!take_value(&in, take, s->type, v)) return refuse(p, i, from, record, e);
     }
     if (in.at != in.end)
         return ERR(e, ERR_PARSE, "%zu bytes are left over behind the record",
                    (size_t)(in.end - in.at));
     return ERR_OK;
+}
+
+enum err_code registry_reader_read(const struct registry_reader *p, struct str record,
+                                   struct registry_value *values, struct err *e)
+{
+    return registry_reader_read_all(p, record, values, NULL, e);
 }

@@ -111,4 +111,26 @@ size_t registry_reader_fields(const struct registry_reader *r);
 enum err_code registry_reader_read(const struct registry_reader *r, struct str record,
                                    struct registry_value *values, struct err *e) MUST_USE;
 
+/* Fields that the writer has and the reader has not. Those of a simple type, or a union of that and null, can be taken along. */
+enum registry_type {
+    REGISTRY_TYPE_OTHER, /* is skipped */
+    REGISTRY_TYPE_STRING,
+    REGISTRY_TYPE_LONG, /* int, long */
+    REGISTRY_TYPE_BOOLEAN,
+    REGISTRY_TYPE_BYTES,
+    REGISTRY_TYPE_DECIMAL, /* decimal(38,18) in bytes */
+    REGISTRY_TYPE_TIME,    /* timestamp-micros */
+};
+struct registry_extra {
+    struct str name;
+    enum registry_type type;
+    char words[80]; /* "double", for people */
+};
+/* In the order of the writer's fields; lives as long as the reader. */
+size_t registry_reader_extras(const struct registry_reader *r, const struct registry_extra **ret);
+/* registry_reader_read with one value for each of the extras as well; null of a type that is skipped. */
+enum err_code registry_reader_read_all(const struct registry_reader *r, struct str record,
+                                       struct registry_value *values, struct registry_value *extras,
+                                       struct err *e) MUST_USE;
+
 #endif

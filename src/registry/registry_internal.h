@@ -78,6 +78,9 @@ void schema_describe(const struct schema_type *t, struct buf *out);
 enum err_code schema_resolve(const struct schema_type *reader, const struct schema_type *writer,
                              struct err *e) MUST_USE;
 
+/* extra.c: what a field of this type can be taken along as, and its words. */
+void schema_extra_of(const struct schema_type *t, struct registry_extra *ret);
+
 /* ---- registries ---- */
 
 enum {

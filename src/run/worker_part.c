@@ -84,6 +84,7 @@ static enum err_code push_new(struct worker *w, const struct part *p, const stru
     view.trades += known;
     view.trade_count -= known;
     view.event_count -= known;
+    view.trades_cut = known;
     view.proofs = (struct proof_set){0}; /* of all of them: the lake makes its own */
     return lake_push(w->lake, &view, e);
 }
