@@ -9,7 +9,7 @@
  *
  * The source that found a gap and the guests that bring its ids each tell its row by what they know, and none knows all. So a
  * row is brought up to date before it is stored, under the lock of the ledger's row:
- *   - repaired is final, then unrepairable, then open: a less final word is left out;
+ *   - repaired is final, then unrepairable, then open: a less final word than another's is left out;
  *   - of what two tell to be missing, only what both say is: the ledger's row of another teller narrows this one;
  *   - what guests brought (history_ids) is not missing, whatever the source remembers: a gap that it tells later, or splits
  *     off one, begins behind it. Its own memory of that comes with its next start.
@@ -103,12 +103,13 @@ static bool bring_up_to_date(struct gap *g, const struct told *l, struct brought
                              size_t place, int64_t now_ns)
 {
     bool foreign = l->there && l->foreign;
-    if (l->there && finality(g->state) < finality(l->state)) return false;
+    if (foreign && finality(g->state) < finality(l->state)) return false;
     if (g->kind != GAP_IDS) return !foreign;
     if (!has_missing(g)) return !foreign || l->state != GAP_STATE_REPAIRED;
     int64_t from_id = g->from_id, to_id = g->to_id;
-    if (foreign && l->from_id > from_id) from_id = l->from_id;
-    if (foreign && l->to_id < to_id) to_id = l->to_id;
+    bool both = foreign && l->from_id <= l->to_id;
+    if (both && l->from_id > from_id) from_id = l->from_id;
+    if (both && l->to_id < to_id) to_id = l->to_id;
     if (brought->r && from_id <= to_id) leave_out(brought, place, &from_id, &to_id);
     narrow(g, from_id, to_id, now_ns);
     return !foreign || g->state != l->state || g->from_id != l->from_id || g->to_id != l->to_id;

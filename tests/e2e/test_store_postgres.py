@@ -200,6 +200,49 @@ def test_all_kinds_of_a_guest_are_there_once(store):
     store.good()
 
 
+def test_a_gap_that_several_tell_only_gets_smaller(store):
+    """The rule of src/store/store_pg_history.c, one word after the other."""
+    opened, repaired, unrepairable = 0, 1, 2
+
+    def tell(role, gap, first, end, state=opened):
+        return last(store.run('tell', role=role, id=gap, state=state, **{'from': first}, to=end))['stored']
+
+    def ledger(gap):
+        return store.sql(f'SELECT state, from_id, to_id, missing_count FROM ticklake.gap_ledger WHERE gap_id = {gap}')
+
+    assert tell('owner', 1, 10, 20) == 1
+    store.run('append', role='guest', series=1, **{'from': 12}, to=15)  # ids 13 to 15
+    assert tell('guest', 1, 10, 12) == 1 and ledger(1) == '0|10|12|3'
+    assert tell('owner', 1, 10, 18) == 0 and ledger(1) == '0|10|12|3'  # older than what is known
+    assert tell('owner', 1, 11, 18) == 1 and ledger(1) == '0|11|12|2'  # each knows of something that came
+    assert tell('owner', 2, 13, 20) == 1 and ledger(2) == '0|16|20|5'  # a gap that splits off: without what was brought
+    assert tell('guest', 2, 13, 20) == 0 and ledger(2) == '0|16|20|5'
+    assert tell('owner', 3, 13, 14) == 1 and ledger(3) == '1|13|14|0'  # nothing of it is missing
+    assert tell('owner', 4, 12, 16) == 1 and ledger(4) == '0|12|16|5'  # a row is one range
+    assert tell('guest', 1, 11, 12, unrepairable) == 1 and ledger(1) == '2|11|12|2'
+    assert tell('owner', 1, 11, 12) == 0 and ledger(1) == '2|11|12|2'
+    assert tell('owner', 1, 11, 12, repaired) == 1 and ledger(1) == '1|11|12|0'  # it came late after all
+    assert tell('guest', 1, 10, 20, unrepairable) == tell('guest', 1, 10, 20) == 0 and ledger(1) == '1|11|12|0'
+    assert tell('guest', 2, 1, 15) == 1 and ledger(2) == '1|1|15|0'  # of two that share no id, nothing is missing
+    assert store.number('SELECT count(*) FROM ticklake.gap_rows') == 9
+    store.good()
+
+
+def test_what_was_brought_once_is_not_stored_again(store):
+    """Not after somebody deleted it either: it went on to the bus and the lake."""
+    kinds = ('trade', 'quote', 'dead', 'candle')
+    store.run('append', to=3000, mixed=1, role='guest', **PLAIN)
+    for t in kinds:
+        store.sql(f'DELETE FROM ticklake.{t}_rows WHERE sequence % 2 = 0')
+    left = {t: store.number(f'SELECT count(*) FROM ticklake.{t}_rows') for t in kinds if t != 'trade'}
+    again = last(store.run('append', to=3000, mixed=1, role='guest', **PLAIN))
+    assert left == {t: store.number(f'SELECT count(*) FROM ticklake.{t}_rows') for t in left}  # trades: source/, by history_ids
+    assert again['duplicates'] > 0
+    store.sql('TRUNCATE ticklake.candle_rows')
+    store.run('append', to=3000, mixed=1, role='guest', batch=501, **PLAIN)
+    assert store.number('SELECT count(*) FROM ticklake.candle_rows') == 0
+
+
 def test_same_id_with_other_content_is_a_dead_letter(store):
     store.run('append', to=2000, series=3)
     out = last(store.run('append', **{'from': 1500}, to=2500, price=1, series=3, role='guest', **PLAIN))

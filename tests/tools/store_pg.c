@@ -1,6 +1,6 @@
 /* store_pg.c - a writer and a reader of a store whose events follow from their number alone, for the tests with a server.
  *
- *   store_pg append|dump|proofs|verify|gaps|state|job|jobs|retain|check|probe|numeric [OPTION VALUE]...
+ *   store_pg append|tell|dump|proofs|verify|gaps|state|job|jobs|retain|check|probe|numeric [OPTION VALUE]...
  *     url U | path P   the store            writer W    role owner|guest    live 0|1    max_mb N
  *     from N, to N     events (owner: goes on behind its position)      batch N   events a batch
  *     series N         symbols              mixed 0|1   all kinds, not only trades      origin N
@@ -25,7 +25,7 @@ enum { SERIES_MAX = 20000 };
 struct tool {
     struct err e;
     struct store_options o;
-    int64_t from, to, batch, series, mixed, origin, day, span, price, wait, before, id, finish;
+    int64_t from, to, batch, series, mixed, origin, day, span, price, wait, before, id, finish, state;
     struct series_table *names;
     struct batch_pool *pool;
     uint32_t ids[SERIES_MAX];
@@ -257,6 +257,34 @@ static void append(struct tool *t)
     store_close(s);
 }
 
+/* One row of a gap of the first series, as a writer tells it that knows nothing of the others. */
+static void tell(struct tool *t)
+{
+    struct store *s;
+    must(t, store_open(&t->o, &s, &t->e));
+    struct batch *b = batch_get(t->pool, 0);
+    struct gap *g = batch_add_gap(b);
+    bool closed = t->state != GAP_STATE_OPEN, repaired = t->state == GAP_STATE_REPAIRED;
+    *g = (struct gap){.gap_id = t->id,
+                      .series = series_of(t, 0),
+                      .kind = GAP_IDS,
+                      .state = (uint8_t)t->state,
+                      .has_ids = true,
+                      .has_count = true,
+                      .from_id = t->from,
+                      .to_id = t->to,
+                      .missing_count = repaired ? 0 : t->to - t->from + 1,
+                      .from_time_ns = time_of(t, t->from),
+                      .to_time_ns = time_of(t, t->to),
+                      .opened_ns = time_of(t, t->to),
+                      .closed_ns = closed ? time_of(t, t->to) : TIME_ABSENT,
+                      .cause = STR("id_jump")};
+    append_one(t, s, b);
+    printf("stored %zu\n", b->event_count);
+    batch_put(b);
+    store_close(s);
+}
+
 /* Without sequences and what one backend cannot hold. */
 static void dump(struct tool *t)
 {
@@ -454,7 +482,7 @@ static void option(struct tool *t, const char *name, const char *value)
                    {"series", &t->series}, {"mixed", &t->mixed},   {"origin", &t->origin},
                    {"day", &t->day},       {"span", &t->span},     {"price", &t->price},
                    {"wait", &t->wait},     {"before", &t->before}, {"id", &t->id},
-                   {"finish", &t->finish}};
+                   {"finish", &t->finish}, {"state", &t->state}};
     struct str n = str_of(name);
     int64_t v = 0;
     if (str_is(n, "url")) t->o.url = value;
@@ -480,6 +508,7 @@ int main(int argc, char **argv)
     for (int i = 2; i + 1 < argc; i += 2) option(t, argv[i], argv[i + 1]);
     struct str command = str_of(argc > 1 ? argv[1] : "");
     if (str_is(command, "append")) append(t);
+    if (str_is(command, "tell")) tell(t);
     if (str_is(command, "dump")) dump(t);
     if (str_is(command, "proofs")) proofs(t);
     if (str_is(command, "verify")) verify(t);
