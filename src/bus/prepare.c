@@ -251,16 +251,35 @@ static enum err_code prepare_topics(struct bus_client *c, bool create, struct er
 
 /* --- the registry knows what the topics hold --- */
 
+/* A partition of a topic that was just made may still have no leader, or one that does not know of it. */
+static enum err_code count_partition(struct bus_client *c, const char *topic, int32_t partition,
+                                     int64_t *ret, struct err *e)
+{
+    const int64_t end_ns = clock_mono_ns() + LEADERS_MS * NS_PER_MS;
+    for (;;) {
+        int64_t low = 0, high = 0;
+        rd_kafka_resp_err_t code =
+            rd_kafka_query_watermark_offsets(c->rk, topic, partition, &low, &high, REACH_MS);
+        *ret = high - low;
+        if (!code) return ERR_OK;
+        bool new = code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                   code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+                   code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        if (!new || clock_mono_ns() > end_ns)
+            return bus_error(c, code, "asking where the topics end", e);
+        TRY(bus_client_wait(c, "asking where the topics end", e));
+        clock_sleep_ns(100 * NS_PER_MS);
+    }
+}
+
 static enum err_code count_records(struct bus_client *c, const char *topic, int64_t *ret,
                                    struct err *e)
 {
     *ret = 0;
     for (int32_t i = 0; i < c->options.partitions; i++) {
-        int64_t low = 0, high = 0;
-        rd_kafka_resp_err_t code =
-            rd_kafka_query_watermark_offsets(c->rk, topic, i, &low, &high, REACH_MS);
-        if (code) return bus_error(c, code, "asking where the topics end", e);
-        *ret += high - low;
+        int64_t records;
+        TRY(count_partition(c, topic, i, &records, e));
+        *ret += records;
     }
     return ERR_OK;
 }

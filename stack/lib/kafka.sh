@@ -66,6 +66,9 @@ kafka_ready() {
     grep -q -e "\[KafkaServer id=${1#kafka-}\] started" -e "Kafka Server started" "$(log_file "$1")" && answers "$(port KAFKA "${1#kafka-}")"
 }
 
+# A broker that was killed is still registered in ZooKeeper until its session has run out, and one of the same number ends at once.
+kafka_again() { grep -q 'NodeExistsException' "$(log_file "$1")"; }
+
 kafka_address_of() { echo "127.0.0.1:$(port KAFKA "${1#kafka-}")"; }
 kafka_address() { echo "$(kafka_address_of 1),$(kafka_address_of 2),$(kafka_address_of 3)"; }
 kafka_version() { if kafka_is_kraft; then echo "$KAFKA_KRAFT_VERSION"; else echo "$KAFKA_VERSION"; fi; }

@@ -70,7 +70,10 @@ await() {
     end=$((SECONDS + deadline))
     for process in "$@"; do
         until "${part}_ready" "$process" 2>/dev/null; do
-            pid_of "$process" >/dev/null || show_failure "$process" "has ended"
+            if ! pid_of "$process" >/dev/null; then
+                [ $SECONDS -lt $end ] && declare -F "${part}_again" >/dev/null && "${part}_again" "$process" || show_failure "$process" "has ended"
+                "${part}_spawn" "$process"
+            fi
             [ $SECONDS -lt $end ] || show_failure "$process" "not ready within $deadline s"
             sleep 0.1
         done
