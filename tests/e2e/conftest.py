@@ -24,6 +24,17 @@ decimal.getcontext().prec = 80  # sums are exact, never rounded
 
 
 def pytest_configure(config):
+    config.addinivalue_line('markers', 'servers: uses the servers of stack/ (set by itself); the two kinds run side by side')
+    use_memory()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if 'stack' in getattr(item, 'fixturenames', ()):
+            item.add_marker('servers')
+
+
+def use_memory():
     """Data folders in memory where there is room: hundreds of commits are synced, and a killed process needs no disk for it."""
     if 'PYTEST_DEBUG_TEMPROOT' not in os.environ and SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK):
         if shutil.disk_usage(SHARED_MEMORY).free >= SHARED_MEMORY_LEAST:
