@@ -134,48 +134,65 @@ static yyjson_mut_val *schema_by_id(yyjson_mut_val *schemas, int64_t id, int64_t
     return found;
 }
 
-/* Adds to `fields` what is lacking. */
-static enum err_code add_fields(struct lake *l, const struct lake_table *t, yyjson_mut_doc *d,
-                                yyjson_mut_val *fields, size_t *ret_added, struct err *e)
+struct adding {
+    yyjson_mut_doc *d;
+    yyjson_mut_val *fields;
+    int64_t last_id;
+    size_t added;
+};
+
+/* Ours that the table lacks have their ids for ever. */
+static enum err_code add_ours(const struct lake_table *t, struct adding *a, struct err *e)
 {
-    yyjson_mut_val *root = yyjson_mut_doc_get_root(d);
-    yyjson_mut_val *schemas = yyjson_mut_obj_get(root, "schemas");
-    int64_t last = number(root, "last-column-id", 0);
-    struct lake_extra_rows *x = &l->extras[t->t->id];
-    size_t room = usable(t);
-    *ret_added = 0;
+    yyjson_mut_val *schemas = yyjson_mut_obj_get(yyjson_mut_doc_get_root(a->d), "schemas");
     for (int i = 0; i < t->t->column_count; i++) {
         if (!(t->absent & UINT64_C(1) << i)) continue;
         TRY(check_unused(t, schemas, i + 1, t->t->columns[i].name, e));
-        add_field(d, fields, i + 1, &t->t->columns[i]);
-        if (last < i + 1) last = i + 1;
-        ++*ret_added;
+        add_field(a->d, a->fields, i + 1, &t->t->columns[i]);
+        if (a->last_id < i + 1) a->last_id = i + 1;
+        a->added++;
     }
-    for (size_t i = 0; i < x->wanted_count; i++) {
-        struct lake_wanted_extra *w = &x->wanted[i];
-        bool lacking;
-        TRY(is_lacking(l, t, w, room, &lacking, e));
-        if (!lacking) continue;
-        for (size_t k = 0; k < i; k++) { /* two writers that do not agree, in one commit */
-            const struct lake_wanted_extra *o = &x->wanted[k];
-            if (!o->used || o->dropped || !same_letters(o->name, w->name)) continue;
-            if (strcmp(o->name, w->name) != 0) {
-                drop(l, t, w, "another field differs in upper and lower case only");
-                break;
-            }
-            struct lake_extra other = {.type = o->type};
-            snprintf(other.name, sizeof other.name, "%s", o->name);
-            snprintf(other.type_text, sizeof other.type_text, "%s", lake_type_text(o->type));
-            return refuse(t, w, &other, e);
+    return ERR_OK;
+}
+
+/* Two writers that do not agree, in one commit: the first one has the column. */
+static enum err_code agrees(struct lake *l, const struct lake_table *t, size_t number,
+                            struct err *e)
+{
+    const struct lake_extra_rows *x = &l->extras[t->t->id];
+    struct lake_wanted_extra *w = &x->wanted[number];
+    for (size_t i = 0; i < number && !w->dropped; i++) {
+        const struct lake_wanted_extra *o = &x->wanted[i];
+        if (!o->used || o->dropped || !same_letters(o->name, w->name)) continue;
+        if (strcmp(o->name, w->name) != 0) {
+            drop(l, t, w, "another field differs in upper and lower case only");
+            continue;
         }
-        if (w->dropped) continue;
-        last = (last < LAKE_EXTRA_ID ? LAKE_EXTRA_ID : last) + 1;
-        const struct column c = {.name = w->name, .type = w->type, .doc = w->from};
-        add_field(d, fields, last, &c);
-        room++;
-        ++*ret_added;
+        struct lake_extra other = {.type = o->type};
+        CHECK(str_copy(other.name, sizeof other.name, str_of(o->name)) &&
+              str_copy(other.type_text, sizeof other.type_text, str_of(lake_type_text(o->type))));
+        return refuse(t, w, &other, e);
     }
-    set(d, root, "last-column-id", last);
+    return ERR_OK;
+}
+
+static enum err_code add_wanted(struct lake *l, const struct lake_table *t, struct adding *a,
+                                struct err *e)
+{
+    const struct lake_extra_rows *x = &l->extras[t->t->id];
+    size_t columns = usable(t);
+    for (size_t i = 0; i < x->wanted_count; i++) {
+        const struct lake_wanted_extra *w = &x->wanted[i];
+        bool lacking;
+        TRY(is_lacking(l, t, &x->wanted[i], columns, &lacking, e));
+        if (lacking) TRY(agrees(l, t, i, e));
+        if (!lacking || w->dropped) continue;
+        a->last_id = (a->last_id < LAKE_EXTRA_ID ? LAKE_EXTRA_ID : a->last_id) + 1;
+        const struct column c = {.name = w->name, .type = w->type, .doc = w->from};
+        add_field(a->d, a->fields, a->last_id, &c);
+        columns++;
+        a->added++;
+    }
     return ERR_OK;
 }
 
@@ -204,8 +221,12 @@ static enum err_code edit(struct lake *l, const struct lake_table *t, yyjson_mut
     CHECK(old != NULL); /* lake_metadata_parse found it */
     yyjson_mut_val *schema = yyjson_mut_val_mut_copy(d, old);
     CHECK(schema != NULL);
-    yyjson_mut_val *fields = yyjson_mut_obj_get(schema, "fields");
-    TRY(add_fields(l, t, d, fields, ret_added, e));
+    struct adding a = {d, yyjson_mut_obj_get(schema, "fields"), number(root, "last-column-id", 0),
+                       0};
+    TRY(add_ours(t, &a, e));
+    TRY(add_wanted(l, t, &a, e));
+    *ret_added = a.added;
+    set(d, root, "last-column-id", a.last_id);
     set(d, schema, "schema-id", highest + 1);
     yyjson_mut_arr_append(schemas, schema);
     set(d, root, "current-schema-id", highest + 1);

@@ -144,6 +144,12 @@ void worker_metrics(struct worker *w, struct buf *out)
     line(out, "counter", "ticklake_lake_commits_total", "Commits.", s.commits);
     line(out, "counter", "ticklake_lake_fenced_total", "Commits refused after a takeover.",
          s.fenced);
+    line(out, "counter", "ticklake_lake_columns_added_total",
+         "Columns added for fields of other writers' schemas.", s.columns_added);
+    line(out, "counter", "ticklake_bus_fields_left_out_total",
+         "Fields of other writers' schemas that no column can be made of.", s.fields_left_out);
+    line(out, "counter", "ticklake_bus_records_unreadable_total",
+         "Records kept as dead letters because of their schema.", s.records_unreadable);
     line(out, "gauge", "ticklake_lake_buffered_rows", "Rows that wait for a commit.",
          s.buffered_rows);
     line(out, "gauge", "ticklake_lake_last_commit_seconds", "Time of the newest commit.",

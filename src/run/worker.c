@@ -70,6 +70,13 @@ static void show(struct worker *w)
         candles += s.candles;
         late += s.late;
     }
+    struct bus_strange strange;
+    struct lake_stats lake;
+    bus_consumer_strange(w->consumer, &strange);
+    lake_stats(w->lake, &lake);
+    atomic_store(&w->columns_added, lake.columns_added);
+    atomic_store(&w->fields_left_out, strange.fields_left_out + lake.columns_refused);
+    atomic_store(&w->records_unreadable, strange.records_unreadable);
     atomic_store(&w->lag, lag);
     atomic_store(&w->candles, candles);
     atomic_store(&w->late, late);
@@ -241,6 +248,9 @@ void worker_status(struct worker *w, struct worker_status *ret)
         .lag = atomic_load(&w->lag),
         .buffered_rows = atomic_load(&w->buffered_rows),
         .last_commit_ns = atomic_load(&w->last_commit_ns),
+        .columns_added = atomic_load(&w->columns_added),
+        .fields_left_out = atomic_load(&w->fields_left_out),
+        .records_unreadable = atomic_load(&w->records_unreadable),
         .failed = worker_failed(w),
     };
     histogram_read(&w->visible, &ret->visible);

@@ -20,7 +20,9 @@ struct worker_status {
     int64_t partitions; /* owned now */
     int64_t lag;        /* records of the owned partitions still to be read */
     int64_t buffered_rows, last_commit_ns;
-    struct run_latency visible; /* received -> committed */
+    int64_t columns_added, fields_left_out; /* of other writers' schemas */
+    int64_t records_unreadable;             /* dead letters because of their schema */
+    struct run_latency visible;             /* received -> committed */
     bool failed;
 };
 

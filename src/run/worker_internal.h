@@ -42,6 +42,7 @@ struct worker {
     atomic_bool stopping, failed;
     struct err failure;
     _Atomic int64_t events, trades, quotes, candles, late, revisions, commits, fenced, retries;
+    _Atomic int64_t columns_added, fields_left_out, records_unreadable;
     _Atomic int64_t partitions, lag, buffered_rows, last_commit_ns;
     struct histogram visible;
 };

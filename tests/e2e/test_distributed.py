@@ -142,22 +142,27 @@ json.dump([[tuple(r) for r in rows.collect()], session.table('ticklake.market.ca
 """
 
 
-def test_sums_by_spark(tmp_path, replayed, expected_sums):
-    jars = pathlib.Path(replayed.base['TICKLAKE_STACK_SPARK_JARS'])
+def run_spark(deployment, out, text=SPARK):
+    """Runs the script with the deployment's lake as catalog; it writes to `out`."""
+    jars = pathlib.Path(deployment.base['TICKLAKE_STACK_SPARK_JARS'])
     if not jars.is_dir():
         pytest.skip('no Spark in the stack: scripts/setup stack')
-    cat, url = 'spark.sql.catalog.ticklake', urllib.parse.urlsplit(replayed.url)
+    cat, url = 'spark.sql.catalog.ticklake', urllib.parse.urlsplit(deployment.url)
     conf = {'spark.driver.extraClassPath': f'{jars}/*', 'spark.driver.host': '127.0.0.1', 'spark.driver.bindAddress': '127.0.0.1',
             'spark.driver.memory': '768m', 'spark.ui.enabled': 'false', 'spark.ui.showConsoleProgress': 'false',
             'spark.sql.session.timeZone': 'UTC', 'spark.sql.shuffle.partitions': '2', cat: 'org.apache.iceberg.spark.SparkCatalog',
             'spark.sql.extensions': 'org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions', f'{cat}.type': 'jdbc',
             f'{cat}.uri': f'jdbc:postgresql://{url.hostname}:{url.port}{url.path}?currentSchema=ticklake', f'{cat}.jdbc.user': url.username,
-            f'{cat}.jdbc.password': url.password, f'{cat}.jdbc.schema-version': 'V1', f'{cat}.warehouse': replayed.warehouse,
+            f'{cat}.jdbc.password': url.password, f'{cat}.jdbc.schema-version': 'V1', f'{cat}.warehouse': deployment.warehouse,
             f'{cat}.io-impl': 'org.apache.iceberg.aws.s3.S3FileIO', f'{cat}.s3.path-style-access': 'true'}
-    out = tmp_path / 'rows.json'
-    env = {k: v for k, v in replayed.env.items() if not k.startswith('SPARK_CONF')}
-    done = subprocess.run([sys.executable, '-c', SPARK, json.dumps(conf), str(out)], env=env, capture_output=True, text=True, timeout=400)
+    env = {k: v for k, v in deployment.env.items() if not k.startswith('SPARK_CONF')}
+    done = subprocess.run([sys.executable, '-c', text, json.dumps(conf), str(out)], env=env, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_sums_by_spark(tmp_path, replayed, expected_sums):
+    out = tmp_path / 'rows.json'
+    run_spark(replayed, out)
     rows, candles = json.loads(out.read_text())
     assert sums(rows) == expected_sums
     assert candles == replayed.count('candles')

@@ -2,7 +2,8 @@
 ticklake does not know, by confluent-kafka's serializer, beside ticklake's own publisher."""
 import datetime
 import json
-import time
+import re
+import signal
 from decimal import Decimal
 
 import confluent_kafka
@@ -11,6 +12,8 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+import test_distributed
+from conftest import duckdb_connection
 from distributed import Flow, running_stack  # noqa: F401  (a fixture)
 from test_live import wait_for
 
@@ -90,3 +93,86 @@ def test_a_field_reaches_the_lake(flow):
     f = flow('grows', workers=1)
     Publisher(f, NOTE).send(600, note=note)
     assert arrived(f, 600, ['note']) == {n: (note(n),) for n in range(600)}
+
+
+def check_the_rest(flow, others):
+    """The venues end. Of what verify holds against each other only store and bus may differ, by the trades that others brought."""
+    flow.simulator.process.send_signal(signal.SIGTERM)
+    flow.simulator.truth()
+    done = flow.run('verify', '--json', '--wait', 90, check=1, timeout=400)
+    told = json.loads(done.stdout)
+    assert told['behind'] == '', done.stdout + flow.tails()
+    assert {d['check'] for d in told['differences']} == {'store_bus'}, done.stdout
+    assert all(d['place'].startswith(f'{VENUE} ') for d in told['differences']), done.stdout
+    assert sum(int(re.search(r'the store has 0 rows, the bus (\d+)', d['what'])[1]) for d in told['differences']) == others
+    return told
+
+
+def by_duckdb(flow, columns):
+    con, env = duckdb_connection(), flow.base
+    con.execute(f"create secret (type s3, key_id '{env['TICKLAKE_S3__ACCESS_KEY']}', secret '{env['TICKLAKE_S3__SECRET_KEY']}', "
+                f"region '{env['TICKLAKE_S3__REGION']}', endpoint '{env['TICKLAKE_S3__ENDPOINT'].split('//')[1]}', url_style 'path', use_ssl false)")
+    rows = con.execute(f"select venue, trade_id, {', '.join(columns)} from iceberg_scan('{flow.table('trades').metadata_location}')").fetchall()
+    assert all(r[2:] == (None,) * len(columns) for r in rows if r[0] != VENUE)
+    return {int(r[1]): r[2:] for r in rows if r[0] == VENUE}
+
+
+def by_spark(flow, folder, columns):
+    out = folder / 'rows.json'
+    text = test_distributed.SPARK.replace(
+        'select venue, symbol, stream, cast(price as string), cast(size as string), venue_time_ns from ticklake.market.trades',
+        f"select venue, trade_id, {', '.join(f'cast({c} as string)' for c in columns)} from ticklake.market.trades")
+    test_distributed.run_spark(flow, out, text)
+    rows = json.loads(out.read_text())[0]
+    assert all(r[2:] == [None] * len(columns) for r in rows if r[0] != VENUE)
+    return {int(r[1]): tuple(r[2:]) for r in rows if r[0] == VENUE}
+
+
+def test_side_by_side(flow, tmp_path):
+    """Old and new publishers, two workers; the new columns by three readers, before and after files are joined."""
+    f = flow('beside', workers=2)
+    f.shared()
+    p = Publisher(f, NOTE, FEE)
+    for _ in range(6):  # so that there are files to join
+        p.send(100, note=note, fee=fee)
+        arrived(f, p.sent)
+    expected = {n: (note(n), fee(n)) for n in range(600)}
+    assert arrived(f, 600, ['note', 'fee']) == expected
+    rows = f.rows('trades', ('venue', 'note', 'fee'))
+    assert sum(r['venue'] != VENUE for r in rows) > 4000
+    assert all(r['note'] is r['fee'] is None for r in rows if r['venue'] != VENUE)
+    fields = {x.name: x for x in f.table('trades').schema().fields}
+    assert (str(fields['note'].field_type), str(fields['fee'].field_type)) == ('string', 'decimal(38, 18)')
+    assert not fields['note'].required and min(fields['note'].field_id, fields['fee'].field_id) > 10000
+    assert by_duckdb(f, ['note', 'fee']) == expected
+    told = check_the_rest(f, 600)
+    assert told['checks']['bus_lake']['differences'] == told['checks']['lake_files']['differences'] == 0
+    for w in f.workers:
+        w.stop()
+    before = len(list(f.table('trades').scan().plan_files()))
+    f.run('compact', '--set', 'lake.compact_files=2')
+    assert len(list(f.table('trades').scan().plan_files())) < before
+    assert theirs(f, ['note', 'fee']) == expected
+    assert by_duckdb(f, ['note', 'fee']) == expected
+    as_text = {n: (a, b if b is None else f'{b:.18f}') for n, (a, b) in expected.items()}
+    assert by_spark(f, tmp_path, ['note', 'fee']) == as_text
+
+
+@pytest.mark.parametrize('point', ['evolve.before_pointer', 'evolve.after_pointer'])
+def test_killed_while_the_table_grows(flow, point):
+    """Whoever is the first to add the columns dies there; where nothing was added yet, so does the next one."""
+    f = flow('killed', workers=2, worker_env={'TICKLAKE_CRASH': f'{point}:1'})
+    f.shared()
+    p = Publisher(f, NOTE, FEE)
+    p.send(600, note=note, fee=fee)
+    wait_for(lambda: f.all_alive() and not all(w.alive() for w in f.workers), 60, 'a worker dies')
+    f.worker_env = None
+    f.add_worker()
+    f.add_worker()
+    arrived(f, 600, seconds=120)
+    p.send(60, note=note, fee=fee)
+    assert arrived(f, 660, ['note', 'fee'], seconds=120) == {n: (note(n), fee(n)) for n in range(660)}
+    assert sum(not w.alive() for w in f.workers) == (2 if point == 'evolve.before_pointer' else 1)
+    names = [x.name for x in f.table('trades').schema().fields]
+    assert len(names) == len(set(names))
+    check_the_rest(f, p.sent)

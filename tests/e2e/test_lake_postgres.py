@@ -23,7 +23,7 @@ from stack_tools import wait_until  # noqa: E402
 from test_store_postgres import BINARIES, Server  # noqa: E402
 
 TOOL = conftest.BINARY.parent / 'tests' / 'tools' / 'lake_worker'
-UNIT = conftest.BINARY.parent / 'tests' / 'unit' / 'lake_test'
+UNIT = [conftest.BINARY.parent / 'tests' / 'unit' / name for name in ('lake_test', 'lake_evolve_test')]
 DEADLINE_S = 240
 ROWS = 25  # of a commit and partition
 SEED = int(os.environ.get('TICKLAKE_SEED') or time.time_ns() % 10**9)
@@ -436,9 +436,10 @@ def test_leftovers_of_a_crash_go_after_a_day(lake):
     assert lake.check(1)['rows'] == 22 * ROWS
 
 
-def test_the_unit_tests_of_the_lake_hold_on_it(lake):
-    if not UNIT.exists():
-        pytest.skip(f'{UNIT} is not built: make unit')
-    done = subprocess.run([str(UNIT)], capture_output=True, text=True, timeout=600,
+@pytest.mark.parametrize('unit', UNIT, ids=lambda p: p.name)
+def test_the_unit_tests_of_the_lake_hold_on_it(lake, unit):
+    if not unit.exists():
+        pytest.skip(f'{unit} is not built: make unit')
+    done = subprocess.run([str(unit)], capture_output=True, text=True, timeout=600,
                           env={**os.environ, 'TICKLAKE_TEST_POSTGRES': lake.url})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -474,6 +474,91 @@ static void test_newer_writer(void **state)
     buf_free(&schema);
 }
 
+struct told {
+    int count;
+    char last[700];
+};
+
+static void note_told(void *ctx, const char *what, const char *detail)
+{
+    struct told *t = ctx;
+    t->count++;
+    snprintf(t->last, sizeof t->last, "%s: %s", what, detail);
+}
+
+static void zigzag(struct buf *b, int64_t v)
+{
+    uint64_t n = (uint64_t)v << 1 ^ (v < 0 ? ~UINT64_C(0) : 0);
+    for (; n >= 128; n >>= 7) buf_add_byte(b, (uint8_t)(n | 128));
+    buf_add_byte(b, (uint8_t)n);
+}
+
+static const struct extra *extra_of(const struct batch *b, const char *name, uint32_t index)
+{
+    for (size_t i = 0; i < b->extra_count; i++)
+        if (b->extras[i].index == index && str_is(b->extra_columns[b->extras[i].column].name, name))
+            return &b->extras[i];
+    return NULL;
+}
+
+/* Fields that ours has not: those of simple types come along, the others are told once. */
+static void test_extras(void **state)
+{
+    struct world *w = *state;
+    struct buf schema = changed_schema(
+        ordinal_field,
+        ",{\"name\":\"ordinal\",\"type\":\"int\",\"default\":0}"
+        ",{\"name\":\"note\",\"type\":[\"null\",\"string\"],\"default\":null}"
+        ",{\"name\":\"lot\",\"type\":\"int\",\"default\":1}"
+        ",{\"name\":\"fee\",\"type\":[{\"type\":\"bytes\",\"logicalType\":\"decimal\","
+        "\"precision\":38,\"scale\":18},\"null\"]}"
+        ",{\"name\":\"seen\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"}}"
+        ",{\"name\":\"maker\",\"type\":\"boolean\"}"
+        ",{\"name\":\"rate\",\"type\":\"double\"}"
+        ",{\"name\":\"PRICE\",\"type\":\"string\"}");
+    struct bus_decoder *d = decoder(w, BUS_TRADES, buf_str(&schema));
+    struct told told = {0};
+    bus_decoder_tell(d, "p.market.trades", note_told, &told);
+    for (int i = 0; i < 3; i++) {
+        make_trade(w);
+        encode(w, BUS_TRADES, (uint32_t)i);
+        zigzag(&w->record, i != 1);
+        if (i != 1) buf_add(&w->record, "\4\xc3\xa9", 3); /* note: é */
+        zigzag(&w->record, -i);
+        zigzag(&w->record, i == 1);
+        if (i != 1) buf_add(&w->record, "\4\xff\x01", 3); /* fee: -255 */
+        zigzag(&w->record, 1700000000000001);
+        buf_add_byte(&w->record, (uint8_t)(i & 1));
+        buf_add(&w->record, "\0\0\0\0\0\0\0\0\2x", 10);
+        struct err e = {0};
+        if (bus_decode(d, buf_str(&w->record), w->got, &e) != ERR_OK) fail_msg("%s", e.text);
+        same_event(w, BUS_TRADES, (uint32_t)i);
+        const struct extra *note = extra_of(w->got, "note", (uint32_t)i);
+        const struct extra *fee = extra_of(w->got, "fee", (uint32_t)i);
+        assert_true(i == 1 ? !note : str_is(note->bytes, "é"));
+        assert_true(i == 1 ? !fee : fee->decimal == -255);
+        assert_int_equal(extra_of(w->got, "lot", (uint32_t)i)->number, -i);
+        assert_int_equal(extra_of(w->got, "seen", (uint32_t)i)->number, 1700000000000001);
+        assert_int_equal(extra_of(w->got, "maker", (uint32_t)i)->number, i & 1);
+        assert_null(extra_of(w->got, "rate", (uint32_t)i));
+        assert_null(extra_of(w->got, "PRICE", (uint32_t)i));
+    }
+    assert_int_equal(w->got->extra_column_count, 5);
+    assert_int_equal(told.count, 2);
+    assert_non_null(strstr(told.last, "PRICE"));
+    assert_non_null(strstr(told.last, "p.market.trades"));
+    struct bus_strange strange = {0};
+    bus_decoder_counts(d, &strange);
+    assert_int_equal(strange.fields_left_out, 2);
+    /* A record that is refused leaves nothing. */
+    size_t before = w->got->extra_count;
+    w->record.len--;
+    assert_int_equal(bus_decode(d, buf_str(&w->record), w->got, NULL), ERR_PARSE);
+    assert_int_equal(w->got->extra_count, before);
+    bus_decoder_free(d);
+    buf_free(&schema);
+}
+
 static void test_older_writer(void **state)
 {
     struct world *w = *state;
@@ -688,9 +773,10 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_round_trip),   TEST(test_stupid_reader), TEST(test_newer_writer),
-        TEST(test_older_writer), TEST(test_promoted),      TEST(test_times),
-        TEST(test_incompatible), TEST(test_damaged),       TEST(test_other_frames),
-        TEST(test_full_batch),   TEST(test_encode_limits), TEST(test_schema_files),
+        TEST(test_extras),       TEST(test_older_writer),  TEST(test_promoted),
+        TEST(test_times),        TEST(test_incompatible),  TEST(test_damaged),
+        TEST(test_other_frames), TEST(test_full_batch),    TEST(test_encode_limits),
+        TEST(test_schema_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
