@@ -172,6 +172,16 @@ class SparkJobOperator(ProcessOperator):
         raise_by_code(self.job, code, None, {EX_USAGE: FINAL[EX_USAGE], EX_CONFIG: FINAL[EX_CONFIG], 2: FINAL[EX_USAGE]})
 
 
+def is_fresh(status, max_age_s, log):
+    """By what `ticklake status --json` tells: the age of the newest commit of rows, upkeep left out."""
+    age_ms = status['lake'].get('newest_commit_age_ms')
+    if age_ms is None:
+        log.info('the lake has no commit yet; %s', json.dumps(status['lake'].get('sources'))[:LINE_MAX])
+        return False
+    log.info('newest commit: %d s old, at most %d s', age_ms // 1000, max_age_s)
+    return age_ms <= max_age_s * 1000
+
+
 class LakeIsFresh(BaseSensorOperator):
     """Waits until the newest commit of the lake is at most max_age_s old. Between looks it holds no worker."""
 
@@ -182,24 +192,23 @@ class LakeIsFresh(BaseSensorOperator):
         self.max_age_s = max_age_s
 
     def poke(self, context):
-        import psycopg2
-        url = environment().get('TICKLAKE_LAKE__CATALOG')
-        if not url:
-            raise AirflowFailException('no lake.catalog: set TICKLAKE_LAKE__CATALOG or the Connection ticklake_catalog')
         max_age_s = (context.get('params') or {}).get('max_age_s') or self.max_age_s
+        env = environment()
+        line = [env.get('TICKLAKE_BINARY', 'ticklake'), 'status', '--json']
         try:
-            connection = psycopg2.connect(url, connect_timeout=10)
-        except psycopg2.OperationalError as error:  # its words name address and user, never the password
-            self.log.warning('the catalog does not answer: %s', error)
+            done = subprocess.run(line, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=120)
+        except FileNotFoundError:
+            raise AirflowFailException(f'{line[0]} is not there: set TICKLAKE_BINARY or PATH') from None
+        except subprocess.TimeoutExpired:
+            self.log.warning('ticklake status has not answered')
             return False
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute('SELECT extract(epoch FROM now() - max(decided))::bigint FROM ticklake.ticklake_queue WHERE state = 1')
-                age_s = cursor.fetchone()[0]
-        finally:
-            connection.close()
-        self.log.info('newest commit: %s', 'none within the hour' if age_s is None else f'{age_s} s old, at most {max_age_s} s')
-        return age_s is not None and age_s <= max_age_s
+        for text in done.stderr.splitlines():
+            self.log.info('%s', text[:LINE_MAX])
+        if done.returncode in TRY_AGAIN:
+            self.log.warning('ticklake status: exit %d: %s', done.returncode, TRY_AGAIN[done.returncode])
+            return False
+        raise_by_code('ticklake status', done.returncode, None)
+        return is_fresh(result_of(done.stdout), max_age_s, self.log)
 
 
 def instant(at):

@@ -104,6 +104,31 @@ static enum err_code each_venue(struct repair *r, struct err *e)
     return first;
 }
 
+/* A symbol without an open gap has nothing to repair; one that nothing is known of is a slip of the pen. */
+static bool is_known(const struct repair *r, const char *venue, struct str symbol)
+{
+    const struct series_table *series = run_series(r->h.run);
+    for (uint32_t i = 0; i < series_count(series); i++) {
+        const struct series *s = series_get(series, i);
+        if (str_eq(s->symbol, symbol) && (!venue || str_is(s->venue, venue))) return true;
+    }
+    return false;
+}
+
+static enum err_code check_symbols(const struct repair *r, struct err *e)
+{
+    const char *venue = option_text(r->h.inv, "venue", NULL);
+    const char *symbols = option_text(r->h.inv, "symbols", NULL);
+    if (!symbols) return ERR_OK;
+    for (struct str rest = str_of(symbols); rest.n;) {
+        struct str symbol = str_trim(str_cut(&rest, ','));
+        if (symbol.n == 0 || is_known(r, venue, symbol)) continue;
+        return ERR(e, ERR_USAGE, "--symbols %.*s: nothing of such a symbol%s%s is stored",
+                   STR_ARG(symbol), venue ? " of " : "", venue ? venue : "");
+    }
+    return ERR_OK;
+}
+
 static enum err_code check_options(const struct invocation *inv, struct err *e)
 {
     const char *venue = option_text(inv, "venue", NULL);
@@ -120,6 +145,7 @@ static int repair(struct invocation *inv)
     enum err_code code = check_options(inv, &e);
     if (code == ERR_OK) code = history_open(&r.h, &e);
     if (code == ERR_OK) code = history_open_gaps(&r.h, collect, &r, &e);
+    if (code == ERR_OK) code = check_symbols(&r, &e);
     bool dry = option_given(inv, "dry-run");
     if (code == ERR_OK && !dry) code = each_venue(&r, &e);
     if (code == ERR_OK && dry) {

@@ -138,6 +138,7 @@ enum err_code lake_table_info(struct lake *l, enum table_id table, struct lake_t
         .rows = t->totals.rows,
         .bytes = t->totals.bytes,
         .last_updated_ms = t->last_updated_ms,
+        .newest_rows_ms = t->newest_rows_ms,
     };
     for (size_t i = 0; i < t->file_count; i++) ret->rows -= (int64_t)t->files[i].deleted_count;
     CHECK(str_copy(ret->location, sizeof ret->location, str_of(t->location)));

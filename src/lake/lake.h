@@ -174,6 +174,7 @@ struct lake_table_info {
     char location[1100]; /* file:///.../lake/market/trades */
     char metadata_location[1200];
     int64_t snapshot_id, snapshots, data_files, delete_files, rows, bytes, last_updated_ms;
+    int64_t newest_rows_ms; /* when rows last came or changed, upkeep left out; -1: never */
 };
 enum err_code lake_table_info(struct lake *l, enum table_id table, struct lake_table_info *ret,
                               struct err *e) MUST_USE;

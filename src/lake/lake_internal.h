@@ -147,6 +147,7 @@ struct lake_table {
     struct buf metadata; /* the JSON at that place */
     char location[LAKE_LOCATION_MAX];
     int64_t last_sequence_number, last_updated_ms, snapshot_id /* -1: none */;
+    int64_t newest_rows_ms; /* of the newest snapshot that is not upkeep alone; -1: none */
     int64_t snapshot_count, schema_id, spec_id, sort_order_id;
     int64_t index_spec_id; /* as it was when the index was loaded */
     char *list_location;   /* of the current snapshot, or NULL */

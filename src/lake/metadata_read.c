@@ -167,9 +167,26 @@ static enum err_code parse_layout(struct lake_table *t, yyjson_val *root, struct
     return ERR_OK;
 }
 
+/* Upkeep changes files, not rows. Where no other snapshot is left, the rows are as old as the oldest one at least. */
+static int64_t newest_rows(yyjson_val *snapshots)
+{
+    int64_t newest_ms = -1, oldest_ms = -1;
+    size_t i, max;
+    yyjson_val *s;
+    yyjson_arr_foreach(snapshots, i, max, s)
+    {
+        int64_t at_ms = number(s, "timestamp-ms", -1);
+        if (oldest_ms < 0 || at_ms < oldest_ms) oldest_ms = at_ms;
+        struct str operation = text(yyjson_obj_get(s, "summary"), "operation");
+        if (!str_is(operation, "replace") && at_ms > newest_ms) newest_ms = at_ms;
+    }
+    return newest_ms >= 0 ? newest_ms : oldest_ms;
+}
+
 static enum err_code parse_snapshot(struct lake_table *t, yyjson_val *root, struct err *e)
 {
     yyjson_val *snapshots = yyjson_obj_get(root, "snapshots");
+    t->newest_rows_ms = newest_rows(snapshots);
     t->snapshot_count = (int64_t)yyjson_arr_size(snapshots);
     t->snapshot_id = number(root, "current-snapshot-id", -1);
     free(t->list_location);

@@ -122,6 +122,7 @@ static void adopt(struct lake_change *c)
     CHECK(t->list_location != NULL);
     t->last_sequence_number = n->sequence_number;
     t->last_updated_ms = n->timestamp_ms;
+    if (strcmp(c->operation, "replace") != 0) t->newest_rows_ms = n->timestamp_ms;
     t->snapshot_id = c->snapshot_id;
     t->snapshot_count = n->snapshot_count;
     for (size_t i = 0; i < t->vanished_count; i++) free(t->vanished[i].location);

@@ -32,19 +32,21 @@ static bool has_missing(const struct gap *g)
     return g->kind == GAP_IDS && g->has_ids && g->state != GAP_STATE_REPAIRED;
 }
 
-static void narrow(struct gap *g, int64_t from_id, int64_t to_id, int64_t now_ns)
+/* true: it changed. */
+static bool narrow(struct gap *g, int64_t from_id, int64_t to_id, int64_t now_ns)
 {
     int64_t before = g->to_id - g->from_id + 1, after = to_id - from_id + 1;
-    if (after >= before) return;
+    if (after >= before) return false;
     g->rows_recovered += after > 0 ? before - after : before;
     g->missing_count = after > 0 ? after : 0;
     if (after > 0) {
         g->from_id = from_id;
         g->to_id = to_id;
-        return;
+        return true;
     }
     g->state = GAP_STATE_REPAIRED;
     g->closed_ns = now_ns;
+    return true;
 }
 
 /* The result is in the order of the gaps' ids. */
@@ -111,8 +113,11 @@ static bool bring_up_to_date(struct gap *g, const struct told *l, struct brought
     if (both && l->from_id > from_id) from_id = l->from_id;
     if (both && l->to_id < to_id) to_id = l->to_id;
     if (brought->r && from_id <= to_id) leave_out(brought, place, &from_id, &to_id);
-    narrow(g, from_id, to_id, now_ns);
-    return !foreign || g->state != l->state || g->from_id != l->from_id || g->to_id != l->to_id;
+    /* A row that was narrowed is not what its writer remembers, so that it may say the same of it once more. */
+    bool narrowed = narrow(g, from_id, to_id, now_ns);
+    bool same = g->state == l->state && (g->state == GAP_STATE_REPAIRED ||
+                                         (g->from_id == l->from_id && g->to_id == l->to_id));
+    return !l->there || !same || !(foreign || narrowed);
 }
 
 static enum err_code read_told(struct store_pg *s, const struct batch *b, PGresult **ret,

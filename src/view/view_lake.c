@@ -1,6 +1,7 @@
 /* The lake: its tables, the positions of the partitions, and a row for each market out of the tapes' persisted states, which
  * are a few bytes each: no data file is read. */
 #include "base/map.h"
+#include "io/clock.h"
 #include "process/process.h"
 #include "view/view_internal.h"
 
@@ -25,7 +26,8 @@ static enum err_code put_tables(struct lake *l, struct view_look *ret, struct er
         n->table_files[id] = t.data_files + t.delete_files;
         n->table_snapshots[id] = t.snapshots;
         int64_t commit_ns = t.snapshots ? t.last_updated_ms * NS_PER_MS : TIME_ABSENT;
-        if (commit_ns > n->newest_commit_ns) n->newest_commit_ns = commit_ns;
+        int64_t rows_ns = t.newest_rows_ms >= 0 ? t.newest_rows_ms * NS_PER_MS : TIME_ABSENT;
+        if (rows_ns > n->newest_commit_ns) n->newest_commit_ns = rows_ns;
         buf_addf(out,
                  "%s{\"name\":\"%s\",\"rows\":%lld,\"data_files\":%lld,\"delete_files\":%lld,"
                  "\"snapshots\":%lld,\"bytes\":%lld,\"snapshot_id\":\"%lld\"",
@@ -38,6 +40,10 @@ static enum err_code put_tables(struct lake *l, struct view_look *ret, struct er
         buf_add_byte(out, '}');
     }
     buf_add_byte(out, ']');
+    view_put_ms(out, "newest_commit_ms", n->newest_commit_ns);
+    bool none = n->newest_commit_ns == TIME_ABSENT;
+    int64_t age_ns = none ? -1 : clock_wall_ns() - n->newest_commit_ns;
+    view_put_count(out, "newest_commit_age_ms", none || age_ns >= 0 ? age_ns / NS_PER_MS : 0);
     return ERR_OK;
 }
 

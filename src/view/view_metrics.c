@@ -57,7 +57,7 @@ static void lake_metrics(const struct view_numbers *n, struct buf *out)
     table_metric("ticklake_lake_table_snapshots", "Snapshots kept.", n->table_snapshots, out);
     gauge(out, "ticklake_lake_lag_records", "Records on the bus that are not in the lake.",
           n->lake_lag);
-    gauge(out, "ticklake_lake_newest_commit_age_seconds", "Since the newest commit.",
+    gauge(out, "ticklake_lake_newest_commit_age_seconds", "Since the newest commit of rows.",
           age_s(n->newest_commit_ns));
     gauge(out, "ticklake_lake_newest_trade_age_seconds", "Age of the newest trade in the lake.",
           age_s(n->newest_trade_ns));
