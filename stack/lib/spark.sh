@@ -21,7 +21,7 @@ spark_defaults() {
     echo "spark.driver.bindAddress 127.0.0.1"
     echo "spark.driver.extraClassPath $1/*"
     echo "spark.executor.extraClassPath $1/*"
-    echo "$catalog.uri jdbc:postgresql://$(postgres_address)/$POSTGRES_DATABASE"
+    echo "$catalog.uri jdbc:postgresql://$(postgres_address)/$POSTGRES_DATABASE?currentSchema=ticklake,public"
     echo "$catalog.jdbc.user $POSTGRES_USER"
     echo "$catalog.jdbc.password $POSTGRES_PASSWORD"
     echo "$catalog.warehouse s3://$S3_BUCKET/warehouse"
