@@ -5,8 +5,8 @@
  *            topic holds the same symbols. PREFIXticklake_positions: one partition, compacted. Made with `replication` and
  *            `min_insync` where they are absent; where they exist with fewer replicas, a lower min.insync.replicas or another
  *            number of partitions, that is ERR_CONFIG with what to change.
- * Values     the columns of event/schema.h in that order, plus `ordinal` in trades (event/schema.h has no such column; it
- *            tells identical prints without an id apart): bus_schema().
+ * Values     the columns of event/schema.h in that order, then what it has no column for: `ordinal` in trades (it tells
+ *            identical prints without an id apart), `from_time_ns` and `to_time_ns` in gaps: bus_schema().
  * Publisher  idempotent and transactional: the records of any number of batches and the position behind them are one Kafka
  *            transaction. A transaction costs about 100 ms whatever its size, so they are cut by time. After a crash the
  *            position read back says where to go on; what was not committed no reader (read_committed) ever sees.

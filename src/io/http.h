@@ -1,4 +1,5 @@
-/* http.h - one blocking GET, for REST answers. TLS verified, time and size limited.
+/* http.h - one blocking GET, for REST answers; and, further down, any method over kept connections. TLS verified, time and
+ * size limited.
  *
  * Answers   any HTTP status is an answer (ERR_OK): the caller judges it. Redirects are followed, at most three.
  * Fails     ERR_NETWORK (not reached, cut off, certificate), ERR_TIMEOUT, ERR_FULL (longer than `limit`), ERR_CONFIG (no

@@ -7,7 +7,7 @@
  * Formats   ours ("ticklake frames", docs/formats.md); cryptofeed A (.ws.N.0, .http.N.0, VENUE.0)
  *           and B (JSON lines); hftbacktest (ns or us, gz); binance-data-processor CSV; Binance
  *           archive CSV (klines, trades, aggTrades); ccxt/freqtrade trades and candles JSON; gocryptotrader recorded REST;
- *           LEAN candles zip; Tiingo frames as JSON lines, REST JSON, VCR YAML.
+ *           LEAN candles zip; Kraken OHLC JSON; Tiingo frames as JSON lines, REST JSON, VCR YAML.
  * Items     a frame is the venue's own bytes, to be decoded by venue/. A format that holds rows
  *           instead of frames yields events whose names are text (the reader knows no series
  *           numbers).

@@ -6,7 +6,7 @@
  * Data      recordings (the venue's own frames, re-timed to now or as recorded, at any speed) or a generated market: by
  *           seed, symbols and rate; a random walk in the tick sizes of the venue, ids rising by one, exact decimals.
  * Faults    counted and drawn by seed: disconnect, duplicate, missing (ids never sent), reorder, late, garbage, and
- *           silence. Each as "one in N frames" or at a given second.
+ *           silence. Each is "one in N"; a disconnect also once at a given moment.
  * Truth     simulate_report: per (venue, symbol, stream) what was generated, sent and held back: counts and the proof's
  *           hash (event/proof.h), made from what the generator knows, never from decoding its own frames.
  * End       after `seconds` or `trades`, or by simulate_stop; then every client gets what is still due and a close.

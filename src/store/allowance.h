@@ -1,7 +1,7 @@
 /* allowance.h - how many requests a venue was sent this hour and today, kept over restarts and between processes.
  *
  * Kept      in PostgreSQL (ticklake.allowances, one row a venue; its lock orders the processes) or, embedded, in
- *           allowances.json of the data folder (whose owner is one process). Counted BEFORE the request goes out, so a crash
+ *           the file `allowances` of the data folder (whose owner is one process). Counted BEFORE the request goes out, so a crash
  *           counts one too many at worst, never one too few.
  * Windows   an hour begins with the full hour, a day at midnight in New York: how Tiingo counts, the one venue that does.
  * Fails     ERR_DISK ERR_CORRUPT, or as the store does.

@@ -1,7 +1,7 @@
 /* changes.h - change data capture: what was committed to the PostgreSQL store, in commit order, by logical replication.
  *
- * Takes     publication `ticklake` (inserts of series, trade_rows, quote_rows, gap_rows, dead_rows, candle_rows,
- *           instrument_rows, batches) through slot `ticklake` (pgoutput, binary).
+ * Takes     the publication of the options (inserts of series, trade_rows, quote_rows, gap_rows, dead_rows, candle_rows,
+ *           instrument_rows, batches; the store makes it as `ticklake`) through their slot (pgoutput, binary).
  * Gives     batches of events in the order of the commits, each with the position behind it. Batches may end inside a
  *           transaction. Events of several writers interleave: their sequences do not rise.
  * Position  (lsn, row), ordered by lsn, then row. row 0: every transaction whose commit record begins below lsn is done; so lsn

@@ -19,8 +19,8 @@
  * Order     sequences rise by one per event over all kinds, never reused; every batch takes at least one. PostgreSQL: a writer's
  *           sequences rise, with holes (blocks of 2^22, rows left out); those of two writers interleave by blocks.
  * Reading   store_tail_* is a cursor by sequence on its own connection: for restart, for a consumer that fell behind, and
- *           for verify. Plain `sqlite3 store.db` shows views `trades`, `quotes`, `gaps`, `dead_letters`, `batches` with
- *           exact decimals and readable times; psql the same in schema ticklake, `batches` as `batch_list`. PostgreSQL: a
+ *           for verify. Plain `sqlite3 store.db` shows the views that docs/formats.md lists (`trades`, `quotes`, `gaps`,
+ *           ...), with exact decimals and readable times; psql the same in schema ticklake, `batches` as `batch_list`. PostgreSQL: a
  *           batch of another writer may be committed below where the cursor stands, so it re-reads ranges (verify, tap) and is no
  *           queue: that is changes.h. Its series table must be its own: numbers in it are the database's.
  * Outage    PostgreSQL: ERR_NETWORK ERR_UNAVAILABLE ERR_TIMEOUT ERR_CONFLICT of store_append mean: give the same batch again. It

@@ -3,8 +3,8 @@
  *
  *   store ─┐                                     ┌─▶ view_page   (any thread, never waits)
  *   slot  ─┤ each in a thread of its own,        ├─▶ view_metrics
- *   bus   ─┼─ every one or two seconds ─▶ pages ─┤
- *   registry, lake ─┘                            └─▶ view_ask: candles and trades, read in one more thread
+ *   bus   ─┼─ every second or two ───────▶ pages ─┤
+ *   registry, lake ─┘ (registry: every 15)       └─▶ view_ask: candles and trades, read in one more thread
  *
  * Sources   a source that fails or does not answer within its deadline keeps its last page and is told as failing, with the
  *           reason and since when; the others go on. A source that the settings do not name is told as "off".
