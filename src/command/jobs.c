@@ -108,7 +108,7 @@ static int jobs(struct invocation *inv)
 
 const struct command command_jobs = {
     .name = "jobs",
-    .brief = "backfills, repairs and other work: what was done, how it ended",
+    .brief = "backfills and repairs: what was done, how it ended",
     .summary = "Work with a beginning and an end, newest first: when, how long, how it ended, how "
                "many rows.",
     .arguments = "",
