@@ -6,7 +6,7 @@ spark_python_path() { (eval "$("$PROJECT/scripts/setup" env)" && echo "$TICKLAKE
 spark_python() {
     local python
     python=$(spark_python_path)
-    [ -x "$python" ] || die "$EX_UNAVAILABLE" "PySpark is not installed ($python): run scripts/setup test"
+    [ -x "$python" ] || die "$EX_UNAVAILABLE" "PySpark is not installed ($python): run scripts/setup stack"
     echo "$python"
 }
 
