@@ -228,6 +228,7 @@ demo: ## build, then show exchange to lake on this machine
 	@$(MAKE) all
 	@if [ -x scripts/demo ]; then scripts/demo; else echo "no scripts/demo yet"; fi
 demo-stack: ## the same over PostgreSQL, Kafka, a registry and S3, with Spark and Airflow, on this machine
+	@scripts/setup build
 	@scripts/setup stack
 	@$(MAKE) all
 	@scripts/demo-stack
