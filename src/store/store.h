@@ -31,7 +31,7 @@
  *           The batch rows follow when all their days are gone; their proofs stay. Venue candles, instruments and the
  *           ledger stay. A batch of which a day is gone is no longer among store_claims.
  * Threads   a store belongs to one thread, each tail to one; they do not disturb each other.
- * Limits    batch by its pool; database by store.bytes_max (then ERR_FULL; PostgreSQL: measured each 30 s). PostgreSQL: days
+ * Limits    batch by its pool; database by options.bytes_max (then ERR_FULL; PostgreSQL: measured each 30 s). PostgreSQL: days
  *           before 2009 and from 2100 on share a partition each. Text that it cannot hold has '?' for each such byte; a
  *           trade with such an id is a dead letter.
  * Fails     ERR_DISK ERR_CORRUPT (damaged: named, nothing overwritten) ERR_VERSION ERR_FULL ERR_HOLE; PostgreSQL also
