@@ -25,7 +25,8 @@ enum { SERIES_MAX = 20000 };
 struct tool {
     struct err e;
     struct store_options o;
-    int64_t from, to, batch, series, mixed, origin, day, span, price, wait, before, id, finish, state;
+    int64_t from, to, batch, series, mixed, origin, day, span, price, wait, before, id, finish,
+        state;
     struct series_table *names;
     struct batch_pool *pool;
     uint32_t ids[SERIES_MAX];
