@@ -1,7 +1,7 @@
 /* What `validate` asks of the server before anything runs. */
 #include "store/store_pg.h"
 
-enum { LEAST_SERVER = 130000 }; /* xid8, publish_via_partition_root */
+enum { LEAST_SERVER = 140000 }; /* binary values from pgoutput */
 
 struct server {
     int64_t version, schema, owns, may_create, may_temp, publication, replication, in_recovery;
