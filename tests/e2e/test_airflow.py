@@ -1,11 +1,12 @@
 """The DAGs under a real Airflow scheduler, against a deployment on the stack."""
 import datetime
 import json
+import time
 
 import pytest
 
 from airflow_tools import RUN_SECONDS, Airflow, in_airflow, wrapped_binary
-from conftest import SAMPLES
+from conftest import BINARY, SAMPLES
 from distributed import Deployment, PARTS
 from stack_tools import wait_until
 from test_live import Simulator
@@ -52,6 +53,39 @@ print(json.dumps([told, ticklake_verbs.result_of('words\\n{"rows": 3}\\n'), tick
     assert {int(k) for k, v in told.items() if v == 'again'} == {69, 74, 75, 130, -9}
     assert {int(k) for k, v in told.items() if v == 'final'} == {1, 64, 65, 70, 77, 78, 79}
     assert result == {'rows': 3} and words == 'words'
+
+
+def test_freshness_is_the_age_of_the_newest_rows(tmp_path, ticklake):
+    """The sensor by the program's own word, here on a folder: rows of now, older ones, files rewritten since, no lake, no program."""
+    code = f'''
+import json, os
+import ticklake_verbs
+from airflow.exceptions import AirflowFailException
+env = dict(os.environ, TICKLAKE_BINARY={str(BINARY)!r}, TICKLAKE_DATA={str(ticklake.data)!r})
+ticklake_verbs.environment = lambda: env
+def poke(age_s, **more):
+    env.update(more)
+    try:
+        return ticklake_verbs.LakeIsFresh(task_id='x').poke({{'params': {{'max_age_s': age_s}}}})
+    except AirflowFailException as error:
+        return str(error)
+told = [poke(900), poke(1), poke(900, TICKLAKE_DATA='/nowhere'), poke(900, TICKLAKE_BINARY='/no/ticklake')]
+print(json.dumps(told))
+'''
+    many = ('--set', 'source.batch_events=64', '--set', 'lake.commit_ms=10', '--set', 'lake.commit_rows=1000', '--set',
+            'lake.compact=false')
+    ticklake.run('replay', SAMPLES, *many)
+    status = ticklake.json('status')['lake']
+    assert 0 <= status['newest_commit_age_ms'] < 300_000
+    committed = status['newest_commit_ms']
+    wait_until(lambda: time.time() * 1000 > committed + 2000, 60, 'the rows are two seconds old')
+    ticklake.run('compact', '--set', 'lake.compact_files=2')
+    tables = ticklake.json('status')['lake']
+    assert tables['newest_commit_ms'] == committed and max(t['committed_ms'] or 0 for t in tables['tables']) > committed
+    fresh, old, nowhere, missing = json.loads(in_airflow(tmp_path, code).splitlines()[-1])
+    assert fresh is True and old is False
+    assert nowhere is False or 'exit' in nowhere
+    assert '/no/ticklake' in missing
 
 
 def interval(days_ago):

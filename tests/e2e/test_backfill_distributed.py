@@ -14,7 +14,8 @@ from test_live import VENUES, Simulator, wait_for, write_config
 
 FROM, MIDDLE, TO = '2024-08-08T00:00:00Z', '2024-08-09T00:00:00Z', '2024-08-10T00:00:00Z'
 PAST = ('--past', 2000, '--past-from', FROM, '--past-to', TO, '--symbols', 2, '--rate', 1)
-SYMBOLS = {'binance': 'BTC-USDT,ETH-USDT', 'coinbase': 'BTC-USD,ETH-USD', 'kraken': 'BTC-USD,ETH-USD', 'tiingo': 'BTC-USD,ETH-USD'}
+SYMBOLS = {'binance': 'BTC-USDT,ETH-USDT', 'coinbase': 'BTC-USD',
+           'binance_futures': 'BTC-USDT-PERP,ETH-USDT-PERP', 'tiingo': 'BTC-USD,ETH-USD'}
 WHOLE = ('--from', FROM, '--to', TO)
 BARS = ('--kind', 'candles', '--timeframe', '5m', *WHOLE)
 TRADES = 2 * 2000  # of a venue
@@ -119,14 +120,14 @@ def tiingo_bars(h, ticker):
 
 
 def test_postgres_holds_what_the_venues_have(world):
-    assert [t['trades'] for t in world.first[:3]] == [TRADES // 2, TRADES // 2, TRADES] and world.first[0]['archives'] == 2
+    assert [t['trades'] for t in world.first[:3]] == [TRADES // 2] * 3 and world.first[0]['archives'] == 2
     trades = {}
     for venue, symbol, *row in world.select('SELECT venue, symbol, trade_id, price, size, side, venue_time_ns FROM ticklake.trades'):
         key = row[0], decimal.Decimal(row[1]), decimal.Decimal(row[2]), row[3], int(row[4])
         assert key not in trades.setdefault((venue, symbol), set())
         trades[venue, symbol].add(key)
     assert trades == {('binance', 'BTC-USDT'): binance_trades(world, 'BTCUSDT'), ('binance', 'ETH-USDT'): binance_trades(world, 'ETHUSDT'),
-                      ('coinbase', 'BTC-USD'): coinbase_trades(world, 'BTC-USD'), ('coinbase', 'ETH-USD'): coinbase_trades(world, 'ETH-USD')}
+                      ('coinbase', 'BTC-USD'): coinbase_trades(world, 'BTC-USD')}
     bars = {}
     for symbol, open_time, *values in world.select(
             'SELECT n.symbol, open_time, open, high, low, close, base_volume, quote_volume FROM ticklake.candle_rows '
@@ -134,19 +135,19 @@ def test_postgres_holds_what_the_venues_have(world):
         bars.setdefault(symbol, set()).add((int(open_time), *map(decimal.Decimal, values)))
     assert bars == {'BTC-USD': tiingo_bars(world, 'btcusd'), 'ETH-USD': tiingo_bars(world, 'ethusd')}
     assert len(bars['BTC-USD']) > 400
-    coinbase = world.select("SELECT symbol, count(*) FROM ticklake.venue_candles WHERE venue = 'coinbase' GROUP BY 1 ORDER BY 1")
-    assert [int(n) for _, n in coinbase] == [world.first[3]['candles'] // 2] * 2 or sum(int(n) for _, n in coinbase) == world.first[3]['candles']
+    assert int(world.psql("SELECT count(*) FROM ticklake.venue_candles WHERE venue = 'coinbase'")) == world.first[3]['candles'] > 400
     assert world.psql('SELECT count(*) FROM ticklake.quotes') == '2'
     assert world.psql("SELECT string_agg(symbol, ',' ORDER BY symbol) FROM ticklake.instruments WHERE venue = 'tiingo'") == SYMBOLS['tiingo']
 
 
 def test_the_lake_holds_what_postgres_has(world):
-    told = world.verify()
-    assert told['equal'] and world.ledger() == []
+    bars = int(world.psql('SELECT count(*) FROM ticklake.candle_rows'))
+    wait_for(lambda: sum(count for count, _ in world.claims().values()) == TRADES * 3 // 2 + 2 and world.count('venue_candles') == bars, 90,
+             'all of it is in the lake')
     lake = {(r['venue'], r['symbol'], r['trade_id'], r['price'], r['size'], r['side'], r['origin']) for r in world.rows('trades')}
     store = {(v, s, i, decimal.Decimal(p), decimal.Decimal(z), side, origin) for v, s, i, p, z, side, origin in
              world.select('SELECT venue, symbol, trade_id, price, size, side, origin FROM ticklake.trades')}
-    assert lake == store and len(lake) == world.count('trades') == 2 * TRADES
+    assert lake == store and len(lake) == world.count('trades') == TRADES * 3 // 2
     columns = 'open', 'high', 'low', 'close', 'base_volume', 'quote_volume', 'trade_count'
     lake = sorted((r['venue'], r['symbol'], r['timeframe'], *map(str, (decimal.Decimal(r[c] or 0).normalize() for c in columns)))
                   for r in world.rows('venue_candles'))
@@ -154,32 +155,33 @@ def test_the_lake_holds_what_postgres_has(world):
                    world.select(f'SELECT venue, symbol, timeframe, {", ".join(columns)} FROM ticklake.venue_candles'))
     assert lake == store
     assert world.count('quotes') == 2
+    told = json.loads(world.run('status', '--json').stdout)['lake']
+    assert told['sources']['lake']['state'] == 'ok' and 0 <= told['newest_commit_age_ms'] <= told['now_ms'] - told['newest_commit_ms'], told
     # Bars as the venue adds them up are the candles that the workers made of its trades.
     ours = {(r['symbol'], r['open_time']): [r[c] for c in columns[:5]] for r in world.rows('candles')
             if r['venue'] == 'coinbase' and r['timeframe'] == '5m'}
     theirs = {(r['symbol'], r['open_time']): [r[c] for c in columns[:5]] for r in world.rows('venue_candles') if r['venue'] == 'coinbase'}
-    assert len(theirs) > 800 and {k: ours.get(k) for k in theirs} == theirs
+    assert len(theirs) > 400 and {k: ours.get(k) for k in theirs} == theirs
 
 
 # --- again, cleared, killed ---
 
-def test_again_changes_nothing(world):
+def test_again_or_killed_in_the_middle_changes_nothing(world):
     store, lake = world.tables(), world.lake()
     for told in world.bring():
         assert told['trades'] == told['candles'] == told['quotes'] == told['instruments'] == 0
-    assert world.verify()['equal']
     assert world.tables() == store
-    assert all(rows.equals(lake[name]) for name, rows in world.lake().items())
-
-
-def test_a_run_killed_in_the_middle_is_as_one_that_was_not(world):
     for point in ('store.in_transaction:3', 'store.after_commit:4', 'source.before_push:2'):
-        world.backfill('kraken', *WHOLE, '--set', 'source.batch_events=512', check=-signal.SIGKILL, env={'TICKLAKE_CRASH': point})
-    world.backfill('kraken', *WHOLE)
+        world.backfill('binance_futures', *WHOLE, '--set', 'source.batch_events=512', check=-signal.SIGKILL, env={'TICKLAKE_CRASH': point})
+    world.backfill('binance_futures', *WHOLE)
     assert world.verify()['equal'] and world.ledger() == []
-    assert world.psql("SELECT count(*), count(DISTINCT (symbol, trade_id)) FROM ticklake.trades WHERE venue = 'kraken'") == f'{TRADES}|{TRADES}'
-    ids = [(r['symbol'], r['trade_id']) for r in world.rows('trades') if r['venue'] == 'kraken']
+    assert world.psql("SELECT count(*), count(DISTINCT (symbol, trade_id)) FROM ticklake.trades WHERE venue = 'binance_futures'") == f'{TRADES}|{TRADES}'
+    ids = [(r['symbol'], r['trade_id']) for r in world.rows('trades') if r['venue'] == 'binance_futures']
     assert len(ids) == len(set(ids)) == TRADES
+    import pyarrow.compute as pc
+    for name, rows in world.lake().items():
+        before = rows.filter(pc.invert(pc.equal(rows['venue'], 'binance_futures')))
+        assert before.equals(lake[name]), name
 
 
 def test_rows_deleted_by_hand_are_not_sent_twice(world):
@@ -188,16 +190,15 @@ def test_rows_deleted_by_hand_are_not_sent_twice(world):
     for what in ("trade_rows WHERE series = (SELECT id FROM ticklake.series WHERE venue = 'binance' AND symbol = 'BTC-USDT')",
                  'candle_rows', 'quote_rows', 'instrument_rows'):
         world.psql(f'DELETE FROM ticklake.{what}')
-    world.bring()
+    assert sum(t['trades'] + t['candles'] + t['quotes'] for t in world.bring()) == 0
     told = world.verify(check=1)
-    assert not told['behind'] and {d['check'] for d in told['differences']} == {told['differences'][0]['check']}, told
-    assert all('batch' in d['place'] for d in told['differences']), told['differences'][:3]
+    assert not told['behind'] and all('batch' in d['place'] and 'rows' in d['what'] for d in told['differences']), told['differences'][:3]
     again = world.lake()
     assert {n: t.num_rows for n, t in again.items()} == {n: t.num_rows for n, t in lake.items()}
     assert all(again[name].equals(lake[name]) for name in ('trades', 'quotes', 'candles', 'venue_candles', 'gaps'))
     # As retention marks it: some rows of these batches are no longer here, and that is known.
     world.psql('UPDATE ticklake.batches SET whole = false')
-    assert world.verify()['equal']
+    assert json.loads(world.run('verify', '--json', '--wait', '0').stdout)['equal']
 
 
 # --- allowances ---
@@ -285,8 +286,8 @@ def test_bad_input(history):
 
 
 def test_a_venue_that_refuses_or_fails(history, world):
-    h = history('--rest-429', 20, '--rest-5xx', 15)
-    told = h.backfill('coinbase', *WHOLE)
+    h = history('--rest-429', 4, '--rest-5xx', 3)
+    told = h.backfill('binance', *WHOLE)
     assert told['trades'] == TRADES and told['retries'] > 0
     assert world.down.process.wait(60) == 69
     words = world.down.words()
@@ -313,7 +314,7 @@ def test_repair_beside_a_running_source(tmp_path, running_stack):  # noqa: F811
                 lake={'commit_ms': 200})
     ledger = 'SELECT count(*) FROM ticklake.gap_ledger WHERE kind = 0 AND state = '
     try:
-        for _ in range(3):
+        for _ in range(2):
             told = int(flow.psql('SELECT count(*) FROM ticklake.gap_ledger'))
             wait_for(lambda: flow.all_alive() and int(flow.psql('SELECT count(*) FROM ticklake.gap_ledger')) > told + 15, 60, 'gaps open')
             flow.run('repair', '--config', flow.config)
@@ -327,7 +328,7 @@ def test_repair_beside_a_running_source(tmp_path, running_stack):  # noqa: F811
         flow.run('repair', '--config', flow.config)
         flow.source.stop()
         flow.run('repair', '--config', flow.config)
-        assert flow.psql(ledger + '0') == '0' and int(flow.psql(ledger + '1')) > 60
+        assert flow.psql(ledger + '0') == '0' and int(flow.psql(ledger + '1')) > 40
         for gap, words in words_of_gaps(flow).items():
             for (state, first, end), (then, lower, upper) in zip(words, words[1:]):
                 assert then == 1 or (state != 1 and first <= lower and upper <= end), (gap, words)
