@@ -10,7 +10,9 @@ readonly EX_USAGE=64 EX_UNAVAILABLE=69
 PROJECT=$(dirname "$STACK_SOURCE")
 STACK_BASE=${TICKLAKE_STACK_PORT_BASE:-$PORT_BASE}
 # In the order of starting; stopped the other way round: brokers can only leave in order while ZooKeeper stands.
-PARTS=(postgres zookeeper glue s3 kafka registry spark airflow)
+PARTS=(postgres zookeeper glue s3 kafka registry spark airflow rest)
+# Not started by a stack/up without names: an alternative to what the others do.
+OPTIONAL_PARTS=(rest)
 
 say() { echo "stack: $*" >&2; }
 die() {
@@ -61,6 +63,7 @@ needs_of() {
     case $1 in
     kafka) [ "$(kafka_mode)" = kraft ] || echo zookeeper ;;
     airflow) echo postgres ;;
+    rest) echo s3 ;;
     esac
 }
 

@@ -16,7 +16,8 @@ stack_packages() {
     need "ps" "procps" sh -c 'command -v ps'
     need "setsid, setpriv and flock" "util-linux" sh -c 'command -v setsid && command -v setpriv && command -v flock'
     local part
-    for part in kafka kafka-kraft registry spark; do
+    [ -e "$(component_folder rest)" ] || need "javac" "openjdk-17-jdk-headless" sh -c 'command -v javac'
+    for part in kafka kafka-kraft registry spark rest; do
         [ -e "$(component_folder $part)" ] || need "Maven" "maven" sh -c 'command -v mvn'
     done
 }
@@ -41,6 +42,11 @@ install_jars() {
 install_kafka() { install_jars kafka kafka "$1"; }
 install_kafka-kraft() { install_jars kafka-kraft kafka-kraft "$1"; }
 install_spark() { install_jars spark spark "$1"; }
+install_rest() {
+    install_jars rest rest "$1"
+    mkdir -p "$1.new/classes"
+    javac -d "$1.new/classes" -cp "$1.new/lib/*" stack/conf/RestCatalog.java
+}
 
 # Its parent POM is not on every mirror and not needed: a stand-in is offered behind the others, see stack/pom/repository.
 install_registry() {
@@ -104,7 +110,7 @@ install_stack() {
     stack_packages
     apt_install
     mkdir -p "$STACK_CACHE"
-    for name in s3 airflow glue registry kafka kafka-kraft spark; do
+    for name in s3 airflow glue registry kafka kafka-kraft spark rest; do
         [ ! -e "$(component_folder "$name")/done" ] || continue
         say "missing: $name of the stack; making $(component_folder "$name")"
         (set -e; install "$name") >"$STACK_CACHE/$name.log" 2>&1 &
