@@ -25,6 +25,9 @@
     X(lake_in_cleanup, "lake.in_cleanup")                                                          \
     X(queue_before_insert, "queue.before_insert")                                                  \
     X(queue_after_insert, "queue.after_insert")                                                    \
+    X(fold_recorded, "fold.recorded")                                                              \
+    X(rest_before_commit, "rest.before_commit")                                                    \
+    X(rest_after_commit, "rest.after_commit")                                                      \
     X(fold_before_commit, "fold.before_commit")                                                    \
     X(evolve_before_pointer, "evolve.before_pointer")                                              \
     X(evolve_after_pointer, "evolve.after_pointer")                                                \

@@ -9,8 +9,8 @@ struct place {
     const struct config *config;
     char catalog[1100], warehouse[1024], user[128];
     char postgres[LOCAL_ADDRESS_MAX]; /* "" where the catalog is catalog.db */
-    bool s3;
-    char region[64];
+    bool s3, rest;                    /* rest: the catalog is an Iceberg REST server */
+    char region[64], rest_region[64];
     struct lake_table_info trades;
 };
 
@@ -34,6 +34,99 @@ static void secrets(const struct place *p, const char *comment, const char *data
         buf_addf(out, "%s S3 credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n", comment);
     if (*p->postgres && *database)
         buf_addf(out, "%s the password of %s: %s\n", comment, p->user, database);
+    const struct config *c = p->config;
+    if (p->rest && c->lake.rest_signing_name)
+        buf_addf(out, "%s AWS credentials of the catalog: as AWS's tools find them\n", comment);
+    else if (p->rest)
+        buf_addf(out, "%s the catalog's bearer token: TICKLAKE_LAKE__REST_TOKEN\n", comment);
+}
+
+static void trino_s3(const struct place *p, struct buf *out)
+{
+    if (p->s3)
+        buf_addf(out,
+                 "fs.native-s3.enabled=true\ns3.region=%s\n"
+                 "s3.aws-access-key=${ENV:AWS_ACCESS_KEY_ID}\n"
+                 "s3.aws-secret-key=${ENV:AWS_SECRET_ACCESS_KEY}\n",
+                 p->region);
+    if (p->s3 && p->config->s3.endpoint)
+        buf_addf(out, "s3.endpoint=%s\ns3.path-style-access=%s\n", p->config->s3.endpoint,
+                 path_style(p) ? "true" : "false");
+}
+
+static void pyiceberg_rest(const struct place *p, struct buf *out)
+{
+    const struct config *c = p->config;
+    buf_add_cstr(out, "# pip install 'pyiceberg[pyarrow]'\n");
+    secrets(p, "#", "", out);
+    buf_addf(out,
+             "import os\nfrom pyiceberg.catalog import load_catalog\n"
+             "catalog = load_catalog('ticklake', **{'type': 'rest', 'uri': '%s'",
+             c->lake.catalog);
+    if (c->lake.rest_warehouse) buf_addf(out, ",\n    'warehouse': '%s'", c->lake.rest_warehouse);
+    if (c->lake.rest_signing_name)
+        buf_addf(out,
+                 ",\n    'rest.sigv4-enabled': 'true', 'rest.signing-name': '%s', "
+                 "'rest.signing-region': '%s'",
+                 c->lake.rest_signing_name, p->rest_region);
+    else
+        buf_add_cstr(out, ",\n    'token': os.environ.get('TICKLAKE_LAKE__REST_TOKEN', '')");
+    if (p->s3) buf_addf(out, ",\n    's3.region': '%s'", p->region);
+    if (p->s3 && c->s3.endpoint) buf_addf(out, ", 's3.endpoint': '%s'", c->s3.endpoint);
+    if (p->s3 && !path_style(p)) buf_add_cstr(out, ", 's3.force-virtual-addressing': 'true'");
+    buf_add_cstr(out, "})\nprint(catalog.load_table('market.candles').scan().to_arrow())\n");
+}
+
+static void spark_rest(const struct place *p, struct buf *out)
+{
+    const struct config *c = p->config;
+    static const char conf[] = "  --conf spark.sql.catalog.ticklake";
+    if (!c->lake.rest_signing_name) /* on the command line it would stand in the process list */
+        buf_add_cstr(out,
+                     "# token: spark.sql.catalog.ticklake.token in conf/spark-defaults.conf\n");
+    buf_addf(out, "# PySpark 4.1 with iceberg-spark-runtime-4.1_2.13%s on the class path\n",
+             p->s3 || c->lake.rest_signing_name ? " and iceberg-aws-bundle" : "");
+    secrets(p, "#", "", out);
+    buf_addf(out,
+             "pyspark --conf spark.sql.extensions=org.apache.iceberg.spark.extensions."
+             "IcebergSparkSessionExtensions \\\n"
+             "%s=org.apache.iceberg.spark.SparkCatalog \\\n%s.type=rest \\\n%s.uri=%s \\\n",
+             conf, conf, conf, c->lake.catalog);
+    if (c->lake.rest_warehouse) buf_addf(out, "%s.warehouse=%s \\\n", conf, c->lake.rest_warehouse);
+    if (c->lake.rest_signing_name)
+        buf_addf(out,
+                 "%s.rest.sigv4-enabled=true %s.rest.signing-name=%s %s.rest.signing-region=%s "
+                 "\\\n",
+                 conf, conf + 2, c->lake.rest_signing_name, conf + 2, p->rest_region);
+    if (p->s3)
+        buf_addf(out, "%s.io-impl=org.apache.iceberg.aws.s3.S3FileIO %s.client.region=%s \\\n",
+                 conf, conf + 2, p->region);
+    if (p->s3 && c->s3.endpoint)
+        buf_addf(out, "%s.s3.endpoint=%s %s.s3.path-style-access=%s \\\n", conf, c->s3.endpoint,
+                 conf + 2, path_style(p) ? "true" : "false");
+    buf_add_cstr(out,
+                 "  --conf spark.sql.session.timeZone=UTC\n"
+                 ">>> spark.table('ticklake.market.trades').groupBy('symbol').count().show()\n");
+}
+
+static void trino_rest(const struct place *p, struct buf *out)
+{
+    const struct config *c = p->config;
+    buf_add_cstr(out,
+                 "# etc/catalog/ticklake.properties; then SELECT * FROM ticklake.market.trades\n");
+    secrets(p, "#", "", out);
+    buf_addf(out,
+             "connector.name=iceberg\niceberg.catalog.type=rest\niceberg.rest-catalog.uri=%s\n",
+             c->lake.catalog);
+    if (c->lake.rest_warehouse)
+        buf_addf(out, "iceberg.rest-catalog.warehouse=%s\n", c->lake.rest_warehouse);
+    if (c->lake.rest_signing_name)
+        buf_addf(out, "iceberg.rest-catalog.security=SIGV4\niceberg.rest-catalog.signing-name=%s\n",
+                 c->lake.rest_signing_name);
+    else
+        buf_add_cstr(out, "iceberg.rest-catalog.security=OAUTH2\n"
+                          "iceberg.rest-catalog.oauth2.token=${ENV:TICKLAKE_LAKE__REST_TOKEN}\n");
+    trino_s3(p, out);
 }
 
 static void duckdb(const struct place *p, struct buf *out)
@@ -67,6 +160,10 @@ static void duckdb(const struct place *p, struct buf *out)
 static void pyiceberg(const struct place *p, struct buf *out)
 {
     bool postgres = *p->postgres != 0;
+    if (p->rest) {
+        pyiceberg_rest(p, out);
+        return;
+    }
     buf_addf(out, "# pip install 'pyiceberg[%s,pyarrow]'\n",
              postgres ? "sql-postgres" : "sql-sqlite");
     secrets(p, "#", "PGPASSWORD or ~/.pgpass", out);
@@ -93,6 +190,10 @@ static void pyiceberg(const struct place *p, struct buf *out)
 static void spark(const struct place *p, struct buf *out)
 {
     bool postgres = *p->postgres != 0;
+    if (p->rest) {
+        spark_rest(p, out);
+        return;
+    }
     buf_addf(out, "# PySpark 4.1 with iceberg-spark-runtime-4.1_2.13%s and %s on the class path\n",
              p->s3 ? ", iceberg-aws-bundle" : "", postgres ? "postgresql" : "sqlite-jdbc");
     secrets(p, "#", "~/.pgpass", out);
@@ -129,6 +230,10 @@ static void spark(const struct place *p, struct buf *out)
 
 static void trino(const struct place *p, struct buf *out)
 {
+    if (p->rest) {
+        trino_rest(p, out);
+        return;
+    }
     if (!*p->postgres) {
         buf_addf(
             out,
@@ -153,15 +258,7 @@ static void trino(const struct place *p, struct buf *out)
              "iceberg.jdbc-catalog.schema-version=V1\n"
              "iceberg.jdbc-catalog.default-warehouse-dir=%s%s\n",
              p->postgres, p->user, p->s3 ? "" : "file://", p->warehouse);
-    if (p->s3)
-        buf_addf(out,
-                 "fs.native-s3.enabled=true\ns3.region=%s\n"
-                 "s3.aws-access-key=${ENV:AWS_ACCESS_KEY_ID}\n"
-                 "s3.aws-secret-key=${ENV:AWS_SECRET_ACCESS_KEY}\n",
-                 p->region);
-    if (p->s3 && p->config->s3.endpoint)
-        buf_addf(out, "s3.endpoint=%s\ns3.path-style-access=%s\n", p->config->s3.endpoint,
-                 path_style(p) ? "true" : "false");
+    trino_s3(p, out);
 }
 
 static const struct {
@@ -197,7 +294,12 @@ static enum err_code find_place(struct invocation *inv, struct place *p, struct 
         str_copy(p->region, sizeof p->region, str_of(aws_region(aws)));
         aws_free(aws);
     }
-    if (c->lake.catalog) {
+    p->rest = config_rest_catalog(c);
+    if (p->rest) {
+        struct aws *aws = aws_new(&local.parts.rest.aws);
+        str_copy(p->rest_region, sizeof p->rest_region, str_of(aws_region(aws)));
+        aws_free(aws);
+    } else if (c->lake.catalog) {
         local_postgres_address(c->lake.catalog, p->postgres);
         local_postgres_user(c->lake.catalog, p->user, sizeof p->user);
     }

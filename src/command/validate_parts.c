@@ -212,7 +212,11 @@ static void try_lake(struct trying *t)
     struct lake_options o;
     if (!c->lake.catalog) return;
     char address[LOCAL_ADDRESS_MAX];
-    local_postgres_address(c->lake.catalog, address);
+    if (!config_rest_catalog(c))
+        local_postgres_address(c->lake.catalog, address);
+    else /* one with a password in it is refused, and not shown */
+        str_copy(address, sizeof address,
+                 str_of(strchr(c->lake.catalog, '@') ? "Iceberg REST" : c->lake.catalog));
     struct found found = {"lake catalog", address,
                           distributed_lake(&t->l->parts, t->l->series, false, &o, &e)};
     struct lake *lake = NULL;

@@ -98,6 +98,36 @@ static void s3(struct buf *b, const struct config *c)
         STR_ARG(bucket), STR_ARG(key), slash, STR_ARG(bucket), STR_ARG(key), slash);
 }
 
+/* Namespace and tables are ours; nothing else of the catalog is touched. */
+static void rest(struct buf *b, const struct config *c)
+{
+    const char *name = c->lake.rest_signing_name;
+    if (name && strcmp(name, "glue") == 0) {
+        buf_add_cstr(
+            b,
+            "# Iceberg REST catalog of AWS Glue: IAM policy of the workers; readers need the Get "
+            "actions\n"
+            "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":["
+            "\"glue:GetCatalog\",\"glue:GetDatabase\",\"glue:CreateDatabase\",\"glue:GetTable\","
+            "\"glue:GetTables\",\"glue:CreateTable\",\"glue:UpdateTable\"],\"Resource\":["
+            "\"arn:aws:glue:*:*:catalog\",\"arn:aws:glue:*:*:database/market\","
+            "\"arn:aws:glue:*:*:table/market/*\"]}]}\n");
+    } else if (name && strcmp(name, "s3tables") == 0) {
+        buf_add_cstr(
+            b, "# Amazon S3 Tables: IAM policy of the workers; readers need the Get actions\n"
+               "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":["
+               "\"s3tables:GetTableBucket\",\"s3tables:GetNamespace\",\"s3tables:CreateNamespace\","
+               "\"s3tables:GetTable\",\"s3tables:ListTables\",\"s3tables:CreateTable\","
+               "\"s3tables:GetTableMetadataLocation\",\"s3tables:UpdateTableMetadataLocation\","
+               "\"s3tables:GetTableData\",\"s3tables:PutTableData\"],\"Resource\":\"*\"}]}\n");
+    } else {
+        buf_addf(b,
+                 "# Iceberg REST catalog %s: read and create the namespace market (once); list, "
+                 "create, read and write its tables; readers: read them\n",
+                 strchr(c->lake.catalog, '@') ? "" : c->lake.catalog);
+    }
+}
+
 void validate_rights(struct finding *f, const struct distributed *d, const struct buf *grants)
 {
     const struct config *c = f->inv->config;
@@ -107,5 +137,6 @@ void validate_rights(struct finding *f, const struct distributed *d, const struc
     buf_add(b, grants->data, grants->len);
     if (c->bus.brokers) kafka(b, d);
     if (d->registry) registry(b, c);
+    if (config_rest_catalog(c)) rest(b, c);
     if (c->lake.warehouse && str_starts(str_of(c->lake.warehouse), "s3")) s3(b, c);
 }

@@ -269,6 +269,40 @@ static void read_secret(struct config *c, const char *key, const char *path, cha
     buf_free(&b);
 }
 
+bool config_rest_catalog(const struct config *c)
+{
+    struct str catalog = str_of(c->lake.catalog ? c->lake.catalog : "");
+    return str_starts(catalog, "http://") || str_starts(catalog, "https://");
+}
+
+const char *config_lake_state(const struct config *c)
+{
+    if (!config_rest_catalog(c)) return c->lake.catalog;
+    return c->lake.state_url ? c->lake.state_url : c->store.url;
+}
+
+static void check_rest(struct config *c, const char *where)
+{
+    if (!config_rest_catalog(c)) {
+        if (c->lake.state_url)
+            config_error(c, where,
+                         "lake.state_url is set, but lake.catalog is not the address of an Iceberg "
+                         "REST catalog: other catalogs hold the state themselves");
+        return;
+    }
+    if (!config_lake_state(c))
+        config_error(c, where,
+                     "lake.catalog is an Iceberg REST catalog, which cannot hold positions, and "
+                     "neither lake.state_url nor store.url is set: expected a PostgreSQL database");
+    int ways = (c->lake.rest_token || c->lake.rest_token_file) +
+               (c->lake.rest_credential || c->lake.rest_credential_file) +
+               (c->lake.rest_signing_name != NULL);
+    if (ways > 1)
+        config_error(c, where,
+                     "lake.rest_token, lake.rest_credential and lake.rest_signing_name are ways to "
+                     "authorize to one catalog: expected one of them");
+}
+
 /* What only makes sense together. */
 static void check_distributed(struct config *c)
 {
@@ -287,13 +321,14 @@ static void check_distributed(struct config *c)
                      "lake.warehouse is %s, but lake.catalog is not set: a lake in S3 needs a "
                      "catalog that other machines reach",
                      c->lake.warehouse);
+    check_rest(c, where);
     if (c->bus.min_insync > c->bus.replication)
         config_error(c, where, "bus.min_insync (%lld) is above bus.replication (%lld)",
                      (long long)c->bus.min_insync, (long long)c->bus.replication);
     if (c->bus.brokers && !c->lake.catalog)
         config_error(c, where,
                      "bus.brokers is set, but lake.catalog is not: the workers' positions need a "
-                     "PostgreSQL catalog");
+                     "catalog in PostgreSQL, or an Iceberg REST catalog");
 }
 
 enum err_code config_finish(struct config *c, struct err *e)

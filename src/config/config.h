@@ -74,7 +74,13 @@ struct config {
         int64_t commit_ms, commit_rows, snapshots_keep, metadata_keep, grace_minutes;
         int64_t target_file_mb, compact_files;
         bool compact;
-        char *catalog;   /* NULL: catalog.db in the data folder */
+        char *
+            catalog; /* NULL: catalog.db in the data folder; PostgreSQL; http(s)://: Iceberg REST */
+        char *state_url; /* REST: positions, queue, proofs; NULL: store.url */
+        char *rest_warehouse, *rest_token, *rest_token_file, *rest_credential,
+            *rest_credential_file;
+        char *rest_token_uri, *rest_scope, *rest_signing_name, *rest_region, *rest_ca_file;
+        bool rest_vended_credentials;
         char *warehouse; /* NULL: lake/ in the data folder; s3://bucket/prefix */
         int64_t mirror_mb;
     } lake;
@@ -120,6 +126,10 @@ void config_environment(struct config *c, char **environment);
 /* Reads token files, checks what needs several keys; ERR_CONFIG with all errors in e when there are any (e->text holds
  * the first and the count; c->errors all of them). */
 enum err_code config_finish(struct config *c, struct err *e) MUST_USE;
+/* Whether lake.catalog is the address of an Iceberg REST catalog, and where the lake's own state then is (else lake.catalog, or
+ * NULL: catalog.db). */
+bool config_rest_catalog(const struct config *c);
+const char *config_lake_state(const struct config *c);
 /* "store.db" in the data folder and so on. */
 void config_path(const struct config *c, const char *name, char *out, size_t out_size);
 

@@ -1,15 +1,27 @@
-#include "lake/lake_internal.h"
+#include "io/clock.h"
+#include "lake/queue_internal.h"
+#include "lake/rest_internal.h"
 
-/* The two kinds of catalog behind one set of calls. */
+/* The two kinds of catalog behind one set of calls. With a REST catalog the tables' pointers are there, and everything else is in
+ * PostgreSQL as ever. */
+
+enum { CLAIMS_WAIT_MS = 60000, CLAIMS_LOOK_MS = 50 };
 
 enum err_code lake_catalog_open(struct lake *l, struct err *e)
 {
     l->catalog = l->o.catalog_url ? &lake_catalog_postgres : &lake_catalog_sqlite;
-    return l->catalog->open(l, e);
+    TRY(l->catalog->open(l, e));
+    return l->o.rest ? rest_open(l, e) : ERR_OK;
+}
+
+const char *lake_tables_place(const struct lake *l)
+{
+    return l->rest ? l->rest->address : l->catalog_path;
 }
 
 void lake_catalog_close(struct lake *l)
 {
+    rest_close(l);
     if (l->catalog) l->catalog->close(l);
 }
 
@@ -34,9 +46,9 @@ enum err_code lake_catalog_commit(struct lake *l, struct err *e)
 
 void lake_catalog_rollback(struct lake *l) { l->catalog->rollback(l); }
 
-enum err_code lake_catalog_pointer(struct lake *l, const char *table, char **ret, struct err *e)
+enum err_code lake_catalog_pointer(struct lake *l, const struct table *t, char **ret, struct err *e)
 {
-    return l->catalog->pointer(l, table, ret, e);
+    return l->rest ? rest_pointer(l, t, ret, e) : l->catalog->pointer(l, t->name, ret, e);
 }
 
 enum err_code lake_catalog_swap(struct lake *l, const char *table, const char *from, const char *to,
@@ -126,11 +138,32 @@ enum err_code lake_proofs(struct lake *l, struct proof_set *ret, struct err *e)
     return lake_catalog_proofs(l, ret, e);
 }
 
+/* While a fold is between its first table and its last transaction, tables are ahead of what is claimed. It goes on as soon as a
+ * worker has the lock. */
+static enum err_code begin_claims(struct lake *l, struct err *e)
+{
+    char recorded[LAKE_UUID_TEXT] = "";
+    for (int waited_ms = 0;; waited_ms += CLAIMS_LOOK_MS) {
+        TRY(l->catalog->begin_read(l, e));
+        enum err_code code = l->rest ? queue_recorded(l, recorded, e) : ERR_OK;
+        if (code == ERR_OK && !*recorded) return ERR_OK;
+        lake_catalog_rollback(l);
+        TRY(code);
+        if (waited_ms >= CLAIMS_WAIT_MS)
+            return ERR(e, ERR_UNAVAILABLE,
+                       "%s: a fold has not been finished for %d s, and the tables are ahead of the "
+                       "positions: start a worker (ticklake run --stages process,lake), which "
+                       "finishes it",
+                       l->catalog_path, CLAIMS_WAIT_MS / 1000);
+        clock_sleep_ns(CLAIMS_LOOK_MS * NS_PER_MS);
+    }
+}
+
 /* Positions and proofs as of one moment: between two readings a commit could move both. */
 enum err_code lake_claims(struct lake *l, struct proof_set *ret, lake_position_each each, void *ctx,
                           struct err *e)
 {
-    TRY(l->catalog->begin_read(l, e));
+    TRY(begin_claims(l, e));
     enum err_code code = lake_catalog_proofs(l, ret, e);
     if (code == ERR_OK) code = lake_each_position(l, "", each, ctx, e);
     lake_catalog_rollback(l);

@@ -60,19 +60,23 @@ struct lake_catalog {
     enum err_code (*is_garbage)(struct lake *l, const char *location, bool *ret, struct err *e);
     /* Compaction and cleanup are done by one worker at a time; *ret false: another one is at it. */
     enum err_code (*upkeep_begin)(struct lake *l, bool *ret, struct err *e);
+    /* Shared: whether the transaction, and with it the lock, is still ours. */
+    enum err_code (*still_held)(struct lake *l, struct err *e);
     void (*upkeep_end)(struct lake *l);
 };
 extern const struct lake_catalog lake_catalog_sqlite, lake_catalog_postgres;
 #define LAKE_POSITION "lake" /* the one position of a lake with one writer */
 enum err_code lake_catalog_open(struct lake *l, struct err *e) MUST_USE;
 void lake_catalog_close(struct lake *l);
+const char *
+lake_tables_place(const struct lake *l); /* where the tables' pointers are, for errors */
 enum err_code lake_upkeep_begin(struct lake *l, bool *ret, struct err *e) MUST_USE;
 void lake_upkeep_end(struct lake *l);
 enum err_code lake_catalog_begin(struct lake *l, struct err *e) MUST_USE;
 enum err_code lake_catalog_commit(struct lake *l, struct err *e) MUST_USE;
 void lake_catalog_rollback(struct lake *l);
 /* *ret is malloc'd; NULL when the table is not there. */
-enum err_code lake_catalog_pointer(struct lake *l, const char *table, char **ret,
+enum err_code lake_catalog_pointer(struct lake *l, const struct table *t, char **ret,
                                    struct err *e) MUST_USE;
 /* from NULL creates. *ret_won false: the pointer is not `from` any more. */
 enum err_code lake_catalog_swap(struct lake *l, const char *table, const char *from, const char *to,

@@ -167,6 +167,12 @@ static enum err_code back_to_mark(struct lake *l, struct err *e)
     return pg_run(l, "ROLLBACK TO SAVEPOINT mark", NULL, NULL, e);
 }
 
+static enum err_code still_held(struct lake *l, struct err *e)
+{
+    CHECK(l->postgres->in_transaction);
+    return pg_run(l, "SELECT 1::text", NULL, NULL, e);
+}
+
 /* ---- pointers */
 
 static enum err_code pointer(struct lake *l, const char *table, char **ret, struct err *e)
@@ -343,4 +349,5 @@ const struct lake_catalog lake_catalog_postgres = {
     .is_garbage = is_garbage,
     .upkeep_begin = upkeep_begin,
     .upkeep_end = upkeep_end,
+    .still_held = still_held,
 };

@@ -290,6 +290,7 @@ enum err_code lake_change_build(struct lake *l, struct lake_change *c, struct er
     TRY(lake_list_write(l, c->table, n->manifests, n->manifest_count, c->snapshot_id,
                         t->snapshot_id, n->sequence_number, n->list_location, e));
     TRY(lake_metadata_add_snapshot(l, c, &n->metadata, e));
+    if (l->rest) return ERR_OK; /* its file is the server's to write */
     char location[LAKE_LOCATION_MAX];
     TRY(lake_metadata_name(t, location, e));
     TRY(lake_write_file(l, location, buf_str(&n->metadata), e));

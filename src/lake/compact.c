@@ -186,7 +186,7 @@ static enum err_code run_plan(struct lake *l, const struct lake_plan *p, int64_t
     else
         lake_written_remove(l, 0);
     if (code == ERR_OK) atomic_fetch_add(&l->stats.compactions, 1);
-    if (code == ERR_OK && j.runs.count && p->table->t->key_count)
+    if (code == ERR_OK && j.runs.count && p->table->t->key_count && !c.done)
         lake_cache_move(l, p->table->t->id, &j.runs, c.added[0].serial);
     free(j.runs.items);
     lake_change_done(&c);

@@ -1,12 +1,19 @@
+#include "base/crash.h"
 #include "io/clock.h"
 #include "lake/queue_internal.h"
+#include "lake/rest_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 /* Under the lock of the catalog: everything that waits in the queue becomes one change a table, published in that transaction
  * with the verdict of every row. Rows are taken in the order of their numbers; a row whose positions are not where it expects
- * them, after the rows before it, is refused. Nobody else of ours moves pointers or positions meanwhile. */
+ * them, after the rows before it, is refused. Nobody else of ours moves pointers or positions meanwhile.
+ *
+ * Where the tables are in a REST catalog no transaction spans them and the queue. The rows are marked with the fold's id first,
+ * and that is committed: from then on the fold is what these rows make of the positions as they are, whoever makes it, since no
+ * position moves before it is finished. Then the tables, one by one, each with the id in it; then positions, proof, states and
+ * verdicts in one transaction. Whoever finds a recorded fold makes it again and leaves out the tables that have its id. */
 
 #define FOLD_MEMORY ((size_t)1 << 30)
 
@@ -19,7 +26,7 @@ struct fold {
     struct lake *l;
     char id[LAKE_UUID_TEXT];
     struct folded_row *rows;
-    size_t row_count, row_cap;
+    size_t row_count, row_cap, taken; /* taken: also those of a newer version */
     struct queue_verdict *verdicts;
     struct arena memory;
     struct map position_places, state_places; /* name -> place below */
@@ -29,7 +36,8 @@ struct fold {
     struct proof_set proofs;
     struct lake_change changes[TABLE_MAX], *pointers[TABLE_MAX];
     struct lake_replacing replacing[TABLE_MAX];
-    size_t change_count;
+    size_t change_count, written;
+    bool made; /* here, not by whoever had the lock after us */
 };
 
 static void init(struct fold *f, struct lake *l)
@@ -135,6 +143,7 @@ static enum err_code take_row(void *ctx, int64_t id, struct str payload, struct 
 {
     struct fold *f = ctx;
     struct err found = {0};
+    f->taken++;
     f->rows = array_grown(f->rows, f->row_count, &f->row_cap, sizeof *f->rows);
     struct folded_row *row = &f->rows[f->row_count];
     *row = (struct folded_row){.verdict = {.id = id, .state = QUEUE_DONE}};
@@ -261,10 +270,13 @@ static enum err_code make_changes(struct fold *f, struct err *e)
         if (!has_files(f, id)) continue;
         struct lake_change *c = &f->changes[f->change_count];
         struct lake_replacing *r = &f->replacing[f->change_count];
-        f->pointers[f->change_count++] = c;
-        lake_change_init(c, &f->l->tables[id], "append", last, f->l->commit_ns);
+        struct lake_table *t = &f->l->tables[id];
         bool moved;
-        TRY(lake_table_refresh(f->l, c->table, &moved, e));
+        TRY(lake_table_refresh(f->l, t, &moved, e));
+        if (f->l->rest && rest_has_commit(buf_str(&t->metadata), f->id, -1)) continue;
+        f->pointers[f->change_count++] = c;
+        lake_change_init(c, t, "append", last, f->l->commit_ns);
+        c->fold = f->l->rest ? f->id : NULL;
         merge_table(f, c, r);
         if (c->table->t->key_count == 0) continue;
         c->again = lake_replace_again;
@@ -292,15 +304,20 @@ static enum err_code drop_files(struct fold *f, const struct queue_commit *q, st
 }
 
 /* The verdicts, and the files of what was refused: whoever wrote them may be dead. A damaged row's are not believed. */
+static void list_verdicts(struct fold *f)
+{
+    free(f->verdicts);
+    f->verdicts = calloc(f->row_count, sizeof *f->verdicts);
+    CHECK(f->verdicts != NULL);
+    for (size_t i = 0; i < f->row_count; i++) f->verdicts[i] = f->rows[i].verdict;
+}
+
 static enum err_code write_verdicts(struct lake *l, const void *ctx, struct err *e)
 {
     struct fold *f = (struct fold *)(uintptr_t)ctx;
-    f->verdicts = calloc(f->row_count, sizeof *f->verdicts);
-    CHECK(f->verdicts != NULL);
-    for (size_t i = 0; i < f->row_count; i++) {
-        f->verdicts[i] = f->rows[i].verdict;
+    list_verdicts(f);
+    for (size_t i = 0; i < f->row_count; i++)
         if (f->rows[i].verdict.state == QUEUE_FENCED) TRY(drop_files(f, &f->rows[i].q, e));
-    }
     return queue_decide(l, f->id, f->verdicts, f->row_count, e);
 }
 
@@ -310,6 +327,7 @@ static void remember_keys(struct fold *f)
         const struct lake_change *c = &f->changes[n];
         enum table_id id = c->table->t->id;
         uint32_t first = 0;
+        if (c->done) continue; /* what we made is not what is there */
         for (size_t i = 0; i < f->row_count && c->table->t->key_count; i++) {
             const struct queue_table *t = &f->rows[i].q.tables[id];
             if (f->rows[i].verdict.state != QUEUE_DONE) continue;
@@ -329,11 +347,49 @@ static void drop_unmoved(struct fold *f)
     f->move_count = kept;
 }
 
+/* Marks the rows, and takes the lock again; *ret false: somebody finished the fold in between. */
+static enum err_code record(struct fold *f, bool *ret, struct err *e)
+{
+    char now[LAKE_UUID_TEXT];
+    struct lake *l = f->l;
+    list_verdicts(f);
+    TRY(queue_record(l, f->id, f->verdicts, f->row_count, e));
+    enum err_code code = lake_catalog_commit(l, e);
+    l->outcome_unknown = false; /* marked or not: the next fold sees */
+    TRY(code);
+    CRASH_POINT(fold_recorded);
+    TRY(lake_catalog_begin(l, e));
+    TRY(queue_recorded(l, now, e));
+    *ret = strcmp(now, f->id) == 0;
+    return ERR_OK;
+}
+
+/* ERR_NOT_FOUND: nothing waits that we can read. *ret false: nothing is left to be done. */
+static enum err_code take_rows(struct fold *f, bool *ret, struct err *e)
+{
+    char recorded[LAKE_UUID_TEXT] = "";
+    *ret = true;
+    if (f->l->rest) TRY(queue_recorded(f->l, recorded, e));
+    if (*recorded) memcpy(f->id, recorded, sizeof f->id);
+    TRY(lake_each_position(f->l, "", add_place, f, e));
+    TRY(queue_each(f->l, *recorded ? recorded : NULL, take_row, f, e));
+    if (*recorded && f->row_count < f->taken)
+        return ERR(e, ERR_VERSION,
+                   "%s: a fold of a newer version is not finished: start a worker of that version",
+                   f->l->catalog_path);
+    if (f->row_count == 0) return ERR_NOT_FOUND;
+    bool any = false;
+    for (int id = 0; id < TABLE_MAX; id++) any |= has_files(f, id);
+    return f->l->rest && any && !*recorded ? record(f, ret, e) : ERR_OK;
+}
+
 static enum err_code fold_rows(struct fold *f, struct err *e)
 {
-    TRY(lake_each_position(f->l, "", add_place, f, e));
-    TRY(queue_each(f->l, take_row, f, e));
-    if (f->row_count == 0) return ERR_NOT_FOUND;
+    bool ours;
+    f->written = f->l->written_count;
+    TRY(take_rows(f, &ours, e));
+    if (!ours) return ERR_OK;
+    f->made = true;
     TRY(make_changes(f, e));
     drop_unmoved(f);
     const struct lake_publish p = {.changes = f->pointers,
@@ -345,6 +401,7 @@ static enum err_code fold_rows(struct fold *f, struct err *e)
                                    .states = f->states,
                                    .state_count = f->state_count,
                                    .begun = true,
+                                   .written = f->written,
                                    .also = write_verdicts,
                                    .ctx = f};
     return lake_publish(f->l, &p, e);
@@ -379,8 +436,8 @@ static enum err_code fold_locked(struct lake *l, const char *commit, struct queu
     if (code == ERR_OK) {
         lake_written_keep(l, mark);
         remember_keys(&f);
-        atomic_fetch_add(&l->stats.folds, 1);
-        atomic_fetch_add(&l->stats.folded, (int64_t)f.row_count);
+        atomic_fetch_add(&l->stats.folds, f.made);
+        atomic_fetch_add(&l->stats.folded, f.made ? (int64_t)f.row_count : 0);
     } else if (l->outcome_unknown) {
         l->outcome_unknown = false;
         memcpy(l->fold, f.id, sizeof l->fold);
@@ -395,13 +452,20 @@ static enum err_code fold_locked(struct lake *l, const char *commit, struct queu
     return code == ERR_NOT_FOUND ? ERR_OK : code;
 }
 
-enum err_code lake_fold(struct lake *l, const char *commit, struct queue_verdict *ret,
-                        struct err *e)
+static enum err_code fold_once(struct lake *l, const char *commit, struct queue_verdict *ret,
+                               struct err *e)
 {
     *ret = (struct queue_verdict){.state = QUEUE_WAITS};
     TRY(lake_catalog_begin(l, e));
     enum err_code code = fold_locked(l, commit, ret, e);
     lake_catalog_rollback(l); /* where it was not committed */
-    if (code != ERR_OK || !commit || ret->state != QUEUE_WAITS) return code;
-    return queue_look(l, commit, ret, e);
+    return code;
+}
+
+enum err_code lake_fold(struct lake *l, const char *commit, struct queue_verdict *ret,
+                        struct err *e)
+{
+    TRY(fold_once(l, commit, ret, e));
+    if (!commit) return l->rest ? fold_once(l, commit, ret, e) : ERR_OK; /* behind a recorded one */
+    return ret->state == QUEUE_WAITS ? queue_look(l, commit, ret, e) : ERR_OK;
 }

@@ -1,4 +1,5 @@
 #include "lake/queue_internal.h"
+#include "lake/rest_internal.h"
 
 #include "io/clock.h"
 
@@ -44,7 +45,9 @@ static enum err_code open_all(struct lake *l, struct err *e)
     TRY(lake_objects_open(l, e));
     if (!l->o.read_only && !l->objects) TRY(file_make_folders(l->warehouse, e));
     TRY(lake_catalog_open(l, e));
+    if (l->catalog->shared && !l->rest) TRY(rest_refuse_bound(l, e));
     for (int id = 0; id < TABLE_MAX; id++) TRY(lake_table_open(l, (enum table_id)id, e));
+    if (l->rest) TRY(rest_bind(l, e));
     if (l->catalog->shared && !l->o.read_only) TRY(fold_waiting(l, e));
     TRY(lake_catalog_position(l, LAKE_POSITION, &l->position, e));
     atomic_store(&l->stats.position, l->position);
@@ -183,6 +186,7 @@ static enum err_code probe(struct lake *l, const struct lake_options *o, struct 
         l->catalog = &lake_catalog_postgres;
         TRY(l->catalog->probe(l, grants, e));
     }
+    if (o->rest) TRY(rest_probe(l, e));
     return lake_objects_probe(o, grants, e);
 }
 

@@ -23,6 +23,7 @@
 
 enum { LAKE_VERSION = 1 };
 
+struct lake_rest_options;
 struct lake_options {
     const char *catalog_path; /* .../catalog.db */
     const char *warehouse; /* absolute folder of the warehouse: .../lake; written as file:///... */
@@ -42,6 +43,22 @@ struct lake_options {
     const char *mirror;
     int64_t mirror_bytes;
     const char *worker; /* name, for the queue and the log */
+    /* The tables in an Iceberg REST catalog; catalog_url is then where positions, queue, proofs and states are. NULL: in
+     * catalog_url itself. */
+    const struct lake_rest_options *rest;
+};
+/* What is not needed is NULL. At most one way of authorization: token (or its file, read again when it is refused), credential,
+ * or signing. */
+struct lake_rest_options {
+    const char *uri;       /* https://host/path, without /v1 */
+    const char *warehouse; /* of /v1/config */
+    const char *token, *token_file;
+    const char *credential, *credential_file; /* CLIENT_ID:SECRET, for a token of OAuth 2 */
+    const char *token_uri, *scope; /* where it is asked for (URI/v1/oauth/tokens), and for what */
+    const char *signing_name;      /* SigV4: glue, s3tables, execute-api */
+    struct aws_options aws;
+    const char *ca_file;
+    bool vended; /* credentials for the files are asked for, and used where the server gives them */
 };
 
 struct lake_stats {

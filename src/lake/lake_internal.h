@@ -483,6 +483,8 @@ struct lake_change {
     char uuid[LAKE_UUID_TEXT];
     int file_number, try_number;
     int64_t snapshot_id, position, now_ns;
+    const char *fold;  /* of a REST catalog: what the table is to carry; NULL: none */
+    bool done;         /* there already: made by an earlier try, and nothing of this one is used */
     struct arena text; /* entries of the new files */
     struct lake_new_file *added;
     size_t added_count, added_cap;
@@ -519,6 +521,7 @@ struct lake_publish {
     size_t state_count;
     bool compaction; /* for the crash points */
     bool begun;      /* the catalog's transaction is open already; after an error it still is */
+    size_t written;  /* files of this are those of `written` from here on */
     /* What else belongs into the transaction. */
     enum err_code (*also)(struct lake *l, const void *ctx, struct err *e);
     const void *ctx;
@@ -549,6 +552,7 @@ struct lake {
     sqlite3 *db;
     sqlite3_stmt *queries[LAKE_QUERIES];
     struct lake_postgres *postgres;
+    struct lake_rest *rest; /* NULL: the tables are in the catalog itself */
     struct lake_table tables[TABLE_MAX];
     struct lake_rows rows[TABLE_MAX];
     struct lake_row_set sets[TABLE_MAX];

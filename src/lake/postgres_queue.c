@@ -42,13 +42,50 @@ enum err_code queue_has_fold(struct lake *l, const char *fold, bool *ret, struct
     struct pg_args a = {0};
     PGresult *r;
     pg_text(&a, fold);
-    TRY(pg_run(l, "SELECT id::text FROM ticklake.ticklake_queue WHERE fold=$1 LIMIT 1", &a, &r, e));
+    TRY(pg_run(l, "SELECT id::text FROM ticklake.ticklake_queue WHERE fold=$1 AND state<>0 LIMIT 1",
+               &a, &r, e));
     *ret = PQntuples(r) > 0;
     PQclear(r);
     return ERR_OK;
 }
 
-enum err_code queue_each(struct lake *l,
+enum err_code queue_recorded(struct lake *l, char ret[LAKE_UUID_TEXT], struct err *e)
+{
+    PGresult *r;
+    *ret = 0;
+    TRY(pg_run(l,
+               "SELECT fold FROM ticklake.ticklake_queue WHERE state=0 AND fold IS NOT NULL "
+               "ORDER BY id LIMIT 1",
+               NULL, &r, e));
+    bool fits = PQntuples(r) == 0 || str_copy(ret, LAKE_UUID_TEXT, pg_cell(r, 0, 0));
+    PQclear(r);
+    return fits ? ERR_OK : ERR(e, ERR_CORRUPT, "%s: the id of a fold is none", l->catalog_path);
+}
+
+enum err_code queue_record(struct lake *l, const char *fold, const struct queue_verdict *rows,
+                           size_t count, struct err *e)
+{
+    struct buf ids;
+    struct pg_args a = {0};
+    PGresult *r = NULL;
+    buf_init(&ids, 1 << 16);
+    for (size_t i = 0; i < count; i++) pg_add_number(&ids, rows[i].id);
+    pg_add_end(&ids);
+    pg_array(&a, &ids);
+    pg_text(&a, fold);
+    enum err_code code = pg_run(l,
+                                "UPDATE ticklake.ticklake_queue SET fold=$2 "
+                                "WHERE id = ANY ($1::bigint[]) AND state=0 AND fold IS NULL",
+                                &a, &r, e);
+    if (code == ERR_OK && pg_changed(r) != (int64_t)count)
+        code = ERR(e, ERR_CONFLICT, "%s: rows of the queue were taken behind the lock",
+                   l->catalog_path);
+    PQclear(r);
+    buf_free(&ids);
+    return code;
+}
+
+enum err_code queue_each(struct lake *l, const char *fold,
                          enum err_code (*each)(void *ctx, int64_t id, struct str payload,
                                                struct err *e),
                          void *ctx, struct err *e)
@@ -56,12 +93,16 @@ enum err_code queue_each(struct lake *l,
     struct pg_args a = {0};
     PGresult *r;
     pg_number(&a, ROWS_AT_ONCE);
-    TRY(pg_run(l,
-               "SELECT q.id::text, q.payload FROM ticklake.ticklake_queue q JOIN (SELECT id, "
+    if (fold) pg_text(&a, fold);
+    TRY(pg_run(
+        l,
+        fold ? "SELECT id::text, payload FROM ticklake.ticklake_queue "
+               "WHERE state=0 AND fold=$2 ORDER BY id LIMIT $1::int"
+             : "SELECT q.id::text, q.payload FROM ticklake.ticklake_queue q JOIN (SELECT id, "
                "sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS before "
                "FROM ticklake.ticklake_queue WHERE state=0 ORDER BY id LIMIT $1::int) w "
                "ON w.id = q.id WHERE w.before < " BYTES_AT_ONCE " ORDER BY q.id",
-               &a, &r, e));
+        &a, &r, e));
     enum err_code code = ERR_OK;
     for (int i = 0; i < PQntuples(r) && code == ERR_OK; i++)
         code = each(ctx, pg_cell_number(r, i, 0), pg_cell(r, i, 1), e);

@@ -1,11 +1,12 @@
-#include "lake/lake_internal.h"
+#include "lake/rest_internal.h"
 
 #include "base/crash.h"
 #include "io/clock.h"
 
 #include <stdlib.h>
 
-/* The act itself: everything is on the disk, then one SQLite transaction makes it the truth. */
+/* The act itself: everything is on the disk, then one transaction of the catalog makes it the truth. With a REST catalog it cannot
+ * span the tables: each is committed there first, once, and the transaction takes the rest. */
 
 static enum err_code write_garbage(struct lake *l, const struct lake_change *c, struct err *e)
 {
@@ -33,6 +34,18 @@ static enum err_code move_positions(struct lake *l, const struct lake_publish *p
                (long long)m->from);
 }
 
+static enum err_code fill_rest(struct lake *l, const struct lake_publish *p, struct err *e)
+{
+    TRY(move_positions(l, p, e));
+    if (p->proofs) TRY(lake_catalog_add_proofs(l, p->proofs, e));
+    TRY(lake_catalog_put_states(l, p->states, p->state_count, e));
+    for (size_t i = 0; i < p->count; i++)
+        if (!p->changes[i]->done) TRY(write_garbage(l, p->changes[i], e));
+    TRY(p->also ? p->also(l, p->ctx, e) : ERR_OK);
+    if (p->also) CRASH_POINT(fold_before_commit);
+    return ERR_OK;
+}
+
 static enum err_code fill_transaction(struct lake *l, const struct lake_publish *p, bool *ret_won,
                                       struct err *e)
 {
@@ -42,14 +55,7 @@ static enum err_code fill_transaction(struct lake *l, const struct lake_publish 
         TRY(lake_catalog_swap(l, c->table->t->name, c->table->metadata_location,
                               c->next.metadata_location, ret_won, e));
     }
-    if (!*ret_won) return ERR_OK;
-    TRY(move_positions(l, p, e));
-    if (p->proofs) TRY(lake_catalog_add_proofs(l, p->proofs, e));
-    TRY(lake_catalog_put_states(l, p->states, p->state_count, e));
-    for (size_t i = 0; i < p->count; i++) TRY(write_garbage(l, p->changes[i], e));
-    TRY(p->also ? p->also(l, p->ctx, e) : ERR_OK);
-    if (p->also) CRASH_POINT(fold_before_commit);
-    return ERR_OK;
+    return *ret_won ? fill_rest(l, p, e) : ERR_OK;
 }
 
 static enum err_code transact(struct lake *l, const struct lake_publish *p, bool held,
@@ -145,6 +151,99 @@ static enum err_code prepare(struct lake *l, const struct lake_publish *p, struc
     return ERR_OK;
 }
 
+/* ---- in a REST catalog */
+
+enum { POSITIONS_MAX = 2000 };
+
+/* For people who look at a snapshot; the truth is in PostgreSQL. Left out where it is long. */
+static void positions_text(const struct lake_publish *p, struct buf *to)
+{
+    buf_init(to, POSITIONS_MAX);
+    for (size_t i = 0; i < p->move_count; i++)
+        buf_addf(to, "%s%s=%lld", i ? "," : "", p->moves[i].name, (long long)p->moves[i].to);
+    if (to->failed) buf_reset(to);
+    to->failed = false;
+}
+
+/* The caller has just looked at the table. The order matters: the state that the commit is built on was loaded first, then the
+ * lock is seen to be held still, then the server compares with that state. So whoever was frozen in between, and comes back when
+ * others have long finished this fold and more, is refused by the lock or by the comparison. */
+static enum err_code try_table(struct lake *l, struct lake_change *c, struct str positions,
+                               size_t written, bool *ret_won, struct err *e)
+{
+    TRY(lake_change_build_own(l, c, e));
+    TRY(lake_change_build(l, c, e));
+    TRY(lake_objects_flush(l, e));
+    TRY(l->catalog->still_held(l, e));
+    CRASH_POINT(rest_before_commit);
+    /* From here on they may be the table's, whatever is answered: what is not is found as leftovers. */
+    lake_written_keep(l, written);
+    TRY(rest_send_commit(l, c, positions, ret_won, e));
+    if (*ret_won) CRASH_POINT(rest_after_commit);
+    return ERR_OK;
+}
+
+static enum err_code take_over(struct lake_change *c, struct err *e)
+{
+    struct lake_table *t = c->table;
+    adopt(c);
+    enum err_code code = lake_metadata_parse(t, e); /* what the server made of it */
+    if (code != ERR_OK || t->snapshot_id != c->snapshot_id) *t->metadata_location = 0;
+    return code;
+}
+
+static enum err_code publish_table(struct lake *l, const struct lake_publish *p,
+                                   struct lake_change *c, struct str positions, struct err *e)
+{
+    for (int try_number = 0; try_number < LAKE_SWAP_TRIES; try_number++) {
+        bool won = false, moved = false;
+        if (try_number || !c->fold) TRY(lake_table_refresh(l, c->table, &moved, e));
+        if (rest_has_commit(buf_str(&c->table->metadata), c->fold, c->snapshot_id)) {
+            c->done = true;
+            return ERR_OK;
+        }
+        if (try_number && !moved && l->rest->lost_status == 400) {
+            if (e) *e = l->rest->lost; /* nobody else did anything: it is our request */
+            return ERR_CONFIG;
+        }
+        if (moved && c->again) TRY(c->again(l, c, e));
+        TRY(try_table(l, c, positions, p->written, &won, e));
+        if (won) return take_over(c, e);
+        lake_note_orphan(l);
+        atomic_fetch_add(&l->stats.conflicts, 1);
+        clock_sleep_ns((try_number + 1) * 10 * NS_PER_MS);
+    }
+    if (e) *e = l->rest->lost;
+    if (e) e->code = ERR_UNAVAILABLE;
+    err_prefix(e, "%d commits to table " LAKE_NAMESPACE ".%s in a row came to nothing; the last: ",
+               LAKE_SWAP_TRIES, c->table->t->name);
+    return ERR_UNAVAILABLE;
+}
+
+static enum err_code publish_rest(struct lake *l, const struct lake_publish *p, struct err *e)
+{
+    struct buf positions;
+    enum err_code code = ERR_OK;
+    positions_text(p, &positions);
+    for (size_t i = 0; i < p->count && code == ERR_OK; i++)
+        code = publish_table(l, p, p->changes[i], buf_str(&positions), e);
+    buf_free(&positions);
+    if (p->compaction)
+        CRASH_POINT(compact_before_pointer);
+    else
+        CRASH_POINT(lake_before_pointer);
+    if (code == ERR_OK) code = fill_rest(l, p, e);
+    if (code == ERR_OK) code = lake_catalog_commit(l, e);
+    if (code != ERR_OK) return code;
+    if (p->compaction)
+        CRASH_POINT(compact_after_pointer);
+    else
+        CRASH_POINT(lake_after_pointer);
+    return ERR_OK;
+}
+
+/* ---- in the catalog itself */
+
 static enum err_code try_often(struct lake *l, const struct lake_publish *p, bool held,
                                struct err *e)
 {
@@ -174,7 +273,7 @@ enum err_code lake_publish(struct lake *l, const struct lake_publish *p, struct 
 {
     bool begin = l->catalog->shared && !p->begun;
     if (begin) TRY(lake_catalog_begin(l, e));
-    enum err_code code = try_often(l, p, begin || p->begun, e);
+    enum err_code code = l->rest ? publish_rest(l, p, e) : try_often(l, p, begin || p->begun, e);
     if (begin && code != ERR_OK) lake_catalog_rollback(l);
     return code;
 }

@@ -62,8 +62,14 @@ enum err_code queue_look(struct lake *l, const char *commit, struct queue_verdic
                          struct err *e) MUST_USE;
 /* Whether this fold decided anything, that is, whether its transaction came through. */
 enum err_code queue_has_fold(struct lake *l, const char *fold, bool *ret, struct err *e) MUST_USE;
-/* Rows that wait, oldest first, so many as fit into one fold. The payload is the callee's for the call only. */
-enum err_code queue_each(struct lake *l,
+/* A fold that is recorded and not finished: rows that wait and bear its id. "": none. */
+enum err_code queue_recorded(struct lake *l, char ret[LAKE_UUID_TEXT], struct err *e) MUST_USE;
+/* These rows and no others are what the fold is made of, whoever makes it. */
+enum err_code queue_record(struct lake *l, const char *fold, const struct queue_verdict *rows,
+                           size_t count, struct err *e) MUST_USE;
+/* Rows that wait, oldest first: so many as fit into one fold, or those of a recorded one (NULL: none). The payload is the callee's
+ * for the call only. */
+enum err_code queue_each(struct lake *l, const char *fold,
                          enum err_code (*each)(void *ctx, int64_t id, struct str payload,
                                                struct err *e),
                          void *ctx, struct err *e) MUST_USE;
@@ -72,7 +78,8 @@ enum err_code queue_decide(struct lake *l, const char *fold, const struct queue_
 enum err_code queue_trim(struct lake *l, struct err *e) MUST_USE;
 
 /* ---- fold.c: under the lock, everything that waits becomes one change a table. ret: what became of the row `commit` (NULL:
- * none is asked for). Where the answer to its COMMIT is lost, the fold's id is kept in l->fold and the next one asks. */
+ * none is asked for). Where the answer to its COMMIT is lost, the fold's id is kept in l->fold and the next one asks.
+ * With a REST catalog the fold is recorded before the first table is committed; a recorded one is finished before any other. */
 enum err_code lake_fold(struct lake *l, const char *commit, struct queue_verdict *ret,
                         struct err *e) MUST_USE;
 

@@ -1,4 +1,4 @@
-#include "lake/lake_internal.h"
+#include "lake/rest_internal.h"
 
 #include "io/clock.h"
 
@@ -68,16 +68,23 @@ static int range_column(const struct table *t)
     return type == COLUMN_TIME || type == COLUMN_LONG ? last : -1;
 }
 
-static enum err_code load_metadata(struct lake *l, struct lake_table *t, struct err *e)
+static enum err_code read_metadata(struct lake *l, struct lake_table *t, struct err *e)
 {
     char path[PATH_LIMIT];
     TRY(lake_fetch(l, str_of(t->metadata_location), -1, path, e));
     buf_reset(&t->metadata);
     enum err_code code = file_read(path, LAKE_JSON_LIMIT, &t->metadata, e);
-    if (code == ERR_NOT_FOUND)
-        code = ERR(e, ERR_CORRUPT, "table %s: its metadata %s is missing", t->t->name, path);
-    if (code != ERR_OK) return code;
-    TRY(lake_metadata_parse(t, e));
+    if (code != ERR_NOT_FOUND) return code;
+    return ERR(e, ERR_CORRUPT, "table %s: its metadata %s is missing", t->t->name, path);
+}
+
+static enum err_code load_metadata(struct lake *l, struct lake_table *t, struct err *e)
+{
+    TRY(l->rest ? rest_metadata(l, t->t, &t->metadata, e) : read_metadata(l, t, e));
+    enum err_code code = lake_metadata_parse(t, e);
+    if (code != ERR_OK && l->rest)
+        err_prefix(e, "%s, table " LAKE_NAMESPACE ".%s: ", l->rest->address, t->t->name);
+    TRY(code);
     return lake_index_load(l, t, e);
 }
 
@@ -100,6 +107,7 @@ static enum err_code create(struct lake *l, struct lake_table *t, struct err *e)
                    l->warehouse);
     TRY(make_folders(l, t, e));
     TRY(lake_metadata_new(l, t, clock_wall_ns() / NS_PER_MS, &t->metadata, e));
+    if (l->rest) return rest_create(l, t->t, buf_str(&t->metadata), e);
     char location[LAKE_LOCATION_MAX], uuid[LAKE_UUID_TEXT];
     lake_uuid(uuid);
     n = snprintf(location, sizeof location, "%s/metadata/00000-%s.metadata.json", t->location,
@@ -118,6 +126,7 @@ static enum err_code check_place(const struct lake *l, const struct lake_table *
                                  struct str location, struct err *e)
 {
     char path[PATH_LIMIT], expected[PATH_LIMIT];
+    if (l->rest && lake_is_object(location) == (l->objects != NULL)) return ERR_OK; /* its choice */
     if (lake_is_object(location) && l->objects) { /* s3:// and s3a:// are the same place */
         struct str bucket, key;
         CHECK(s3_split(location, &bucket, &key));
@@ -142,15 +151,17 @@ enum err_code lake_table_open(struct lake *l, enum table_id id, struct err *e)
     buf_init(&t->metadata, LAKE_JSON_LIMIT);
     t->range_column = range_column(t->t);
     make_manifest_schema(t);
-    TRY(lake_catalog_pointer(l, t->t->name, &t->metadata_location, e));
+    TRY(lake_catalog_pointer(l, t->t, &t->metadata_location, e));
     if (!t->metadata_location && l->o.read_only)
         return ERR(e, ERR_NOT_FOUND, "%s: table " LAKE_NAMESPACE ".%s is not in the catalog",
-                   l->catalog_path, t->t->name);
+                   lake_tables_place(l), t->t->name);
     if (!t->metadata_location) {
         TRY(create(l, t, e));
-        TRY(lake_catalog_pointer(l, t->t->name, &t->metadata_location, e));
-        CHECK(t->metadata_location != NULL);
+        TRY(lake_catalog_pointer(l, t->t, &t->metadata_location, e));
     }
+    if (!t->metadata_location)
+        return ERR(e, ERR_CORRUPT, "%s: table " LAKE_NAMESPACE ".%s was dropped by another program",
+                   lake_tables_place(l), t->t->name);
     enum err_code code = load_metadata(l, t, e);
     if (code == ERR_OK) code = check_place(l, t, str_of(t->location), e);
     if (code == ERR_CORRUPT) { /* missing, perhaps because all of it lies elsewhere now */
@@ -169,10 +180,10 @@ enum err_code lake_table_refresh(struct lake *l, struct lake_table *t, bool *ret
                                  struct err *e)
 {
     char *now;
-    TRY(lake_catalog_pointer(l, t->t->name, &now, e));
+    TRY(lake_catalog_pointer(l, t->t, &now, e));
     if (!now)
         return ERR(e, ERR_CORRUPT, "%s: table " LAKE_NAMESPACE ".%s was dropped by another program",
-                   l->catalog_path, t->t->name);
+                   lake_tables_place(l), t->t->name);
     *ret_moved = strcmp(now, t->metadata_location) != 0;
     if (!*ret_moved) {
         free(now);

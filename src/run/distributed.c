@@ -73,6 +73,20 @@ enum err_code distributed_open(struct distributed *d, const struct config *c, st
         .part_bytes = c->s3.part_mb << 20,
         .tries = (int32_t)c->s3.tries,
     };
+    d->rest = (struct lake_rest_options){
+        .uri = c->lake.catalog,
+        .warehouse = c->lake.rest_warehouse,
+        .token = c->lake.rest_token,
+        .token_file = c->lake.rest_token_file,
+        .credential = c->lake.rest_credential,
+        .credential_file = c->lake.rest_credential_file,
+        .token_uri = c->lake.rest_token_uri,
+        .scope = c->lake.rest_scope,
+        .signing_name = c->lake.rest_signing_name,
+        .aws = {.region = c->lake.rest_region, .ca_file = c->lake.rest_ca_file},
+        .ca_file = c->lake.rest_ca_file,
+        .vended = c->lake.rest_vended_credentials,
+    };
     open_registry(d);
     char host[64] = "host";
     gethostname(host, sizeof host - 1);
@@ -178,7 +192,8 @@ enum err_code distributed_lake(struct distributed *d, struct series_table *serie
         .target_file_bytes = c->lake.target_file_mb << 20,
         .compact_files = (int32_t)c->lake.compact_files,
         .buffer_rows_max = buffer_rows_max(c),
-        .catalog_url = c->lake.catalog,
+        .catalog_url = config_lake_state(c),
+        .rest = config_rest_catalog(c) ? &d->rest : NULL,
         .s3 = s3 ? &d->s3 : NULL,
         .mirror = d->mirror,
         .mirror_bytes = c->lake.mirror_mb << 20,

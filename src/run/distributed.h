@@ -20,6 +20,7 @@ struct distributed {
     char *property_texts[PROPERTIES_MAX];
     size_t property_count;
     struct s3_options s3;
+    struct lake_rest_options rest;
     char store_path[1024], catalog_path[1024], warehouse[1024], mirror[1024], worker[128];
 };
 

@@ -191,6 +191,12 @@ static enum err_code put_markets(struct view_probe *p, struct view_look *ret, st
 
 /* ---- the whole */
 
+static const char *catalog_of(const struct config *c)
+{
+    if (config_rest_catalog(c)) return "Iceberg REST";
+    return c->lake.catalog ? "PostgreSQL" : "catalog.db";
+}
+
 enum err_code view_look_lake(struct view_probe *p, struct view_look *ret, struct err *e)
 {
     struct view *v = p->view;
@@ -214,7 +220,6 @@ enum err_code view_look_lake(struct view_probe *p, struct view_look *ret, struct
     buf_add_cstr(x.out, ",\"positions\":[");
     TRY(lake_each_position(p->own, "", put_position, &x, e));
     buf_add_byte(x.out, ']');
-    view_put_text(x.out, "catalog",
-                  str_of(v->options.config->lake.catalog ? "PostgreSQL" : "catalog.db"));
+    view_put_text(x.out, "catalog", str_of(catalog_of(v->options.config)));
     return put_markets(p, ret, e);
 }

@@ -6,6 +6,7 @@
  *
  * Partition p is the series "P<p>". Event n of it, from 1, is a trade with id n. The commit that ends at n also has the 1m
  * candle number n / ROWS of the series, a revision of the one before it, a candle that all partitions share, and one gap.
+ * LAKE_REST_URI and so on in the environment: the tables in a REST catalog, URL has the rest. LAKE_MIRROR: for s3:// warehouses.
  * `check` compares the claims with the positions, the files with the claims, and looks for keys that have two rows. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -272,7 +273,21 @@ static void check(struct worker *w)
 
 static void open_lake(struct worker *w, char **argv, const char *name, bool read_only)
 {
+    const struct lake_rest_options rest = {.uri = getenv("LAKE_REST_URI"),
+                                           .token = getenv("LAKE_REST_TOKEN"),
+                                           .token_file = getenv("LAKE_REST_TOKEN_FILE"),
+                                           .credential = getenv("LAKE_REST_CREDENTIAL"),
+                                           .signing_name = getenv("LAKE_REST_SIGNING_NAME"),
+                                           .warehouse = getenv("LAKE_REST_WAREHOUSE"),
+                                           .vended = getenv("LAKE_REST_VENDED") != NULL};
+    const struct s3_options s3 = {.endpoint = getenv("TICKLAKE_S3__ENDPOINT"),
+                                  .aws = {.region = getenv("TICKLAKE_S3__REGION"),
+                                          .access_key = getenv("TICKLAKE_S3__ACCESS_KEY"),
+                                          .secret_key = getenv("TICKLAKE_S3__SECRET_KEY")}};
     const struct lake_options o = {.catalog_url = argv[2],
+                                   .rest = rest.uri ? &rest : NULL,
+                                   .s3 = &s3,
+                                   .mirror = getenv("LAKE_MIRROR"),
                                    .warehouse = argv[3],
                                    .worker = name,
                                    .series = w->series,
