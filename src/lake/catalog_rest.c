@@ -259,18 +259,6 @@ enum err_code rest_create(struct lake *l, const struct table *t, struct str meta
     return code == ERR_CONFLICT ? ERR_OK : code;
 }
 
-static enum err_code take_committed(struct lake *l, struct lake_change *c,
-                                    const struct rest_answer *a, struct err *e)
-{
-    const struct table *t = c->table->t;
-    TRY(take_loaded(l->rest, t, a, e));
-    const struct rest_table *now = &l->rest->tables[t->id];
-    free(c->next.metadata_location);
-    c->next.metadata_location = strdup(now->location);
-    CHECK(c->next.metadata_location != NULL);
-    return rest_metadata(l, t, &c->next.metadata, e);
-}
-
 /* An answer that says "too old" without 409: another writer's snapshot on a branch moved the table's sequence number. Whoever
  * loads the table again sees. */
 static bool is_lost(const struct rest_answer *a, enum err_code code)
@@ -278,39 +266,57 @@ static bool is_lost(const struct rest_answer *a, enum err_code code)
     return code == ERR_CONFLICT || a->unknown || a->status == 400;
 }
 
-enum err_code rest_send_commit(struct lake *l, struct lake_change *c, struct str positions,
-                               bool *ret_won, struct err *e)
+static enum err_code send(struct lake *l, const struct table *t, struct str body, bool *ret_won,
+                          struct err *e)
 {
+    struct lake_rest *r = l->rest;
     struct rest_answer a;
-    struct buf body;
     char path[128], asked[96];
-    const struct table *t = c->table->t;
-    *ret_won = false;
-    buf_init(&body, LAKE_JSON_LIMIT);
     snprintf(path, sizeof path, TABLES "/%s", t->name);
     snprintf(asked, sizeof asked, "commit to table " LAKE_NAMESPACE ".%s", t->name);
+    const struct rest_question q = {
+        .method = "POST", .path = path, .asked = asked, .body = body, .once = true};
+    struct err why = {0};
+    enum err_code code = rest_ask(r, &q, &a, &why);
+    bool lost = is_lost(&a, code);
+    int status = a.status;
+    if (code == ERR_OK) code = take_loaded(r, t, &a, &why);
+    rest_answer_done(&a);
+    *ret_won = code == ERR_OK;
+    if (lost && code != ERR_OK) {
+        r->lost_status = status;
+        r->lost = why;
+        return ERR_OK;
+    }
+    if (code != ERR_OK && e) *e = why;
+    return code;
+}
+
+enum err_code rest_send(struct lake *l, const struct lake_table *t, const struct rest_commit *c,
+                        bool *ret_won, struct err *e)
+{
+    struct buf body;
+    *ret_won = false;
+    buf_init(&body, LAKE_JSON_LIMIT);
+    enum err_code code = rest_commit_body(c, &body, e);
+    if (code == ERR_OK) code = send(l, t->t, buf_str(&body), ret_won, e);
+    buf_free(&body);
+    return code;
+}
+
+enum err_code rest_send_change(struct lake *l, struct lake_change *c, struct str positions,
+                               bool *ret_won, struct err *e)
+{
     const struct rest_commit commit = {.before = buf_str(&c->table->metadata),
                                        .after = buf_str(&c->next.metadata),
                                        .fold = c->fold,
                                        .positions = positions};
-    enum err_code code = rest_commit_body(&commit, &body, e);
-    if (code == ERR_OK) {
-        const struct rest_question q = {
-            .method = "POST", .path = path, .asked = asked, .body = buf_str(&body), .once = true};
-        code = rest_ask(l->rest, &q, &a, e);
-        bool lost = is_lost(&a, code);
-        int status = a.status;
-        if (code == ERR_OK) code = take_committed(l, c, &a, e);
-        if (code == ERR_OK) *ret_won = true;
-        rest_answer_done(&a);
-        if (lost && code != ERR_OK) {
-            l->rest->lost_status = status;
-            if (e) l->rest->lost = *e;
-            code = ERR_OK;
-        }
-    }
-    buf_free(&body);
-    return code;
+    TRY(rest_send(l, c->table, &commit, ret_won, e));
+    if (!*ret_won) return ERR_OK;
+    free(c->next.metadata_location);
+    c->next.metadata_location = strdup(l->rest->tables[c->table->t->id].location);
+    CHECK(c->next.metadata_location != NULL);
+    return rest_metadata(l, c->table->t, &c->next.metadata, e);
 }
 
 /* ---- which tables the state is of */

@@ -1,7 +1,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "io/clock.h"
-#include "lake/lake_internal.h"
+#include "lake/rest_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,10 +257,21 @@ static enum err_code make_metadata(struct lake *l, const struct lake_table *t, s
 
 /* ---- the transaction */
 
+static enum err_code send_schema(struct lake *l, const struct lake_table *t, struct str metadata,
+                                 bool *ret_won, struct err *e)
+{
+    const struct rest_commit c = {.before = buf_str(&t->metadata), .after = metadata};
+    CRASH_POINT(evolve_before_pointer);
+    TRY(rest_send(l, t, &c, ret_won, e));
+    if (*ret_won) CRASH_POINT(evolve_after_pointer);
+    return ERR_OK;
+}
+
 static enum err_code write_and_swap(struct lake *l, struct lake_table *t, struct str metadata,
                                     bool *ret_won, struct err *e)
 {
     char location[LAKE_LOCATION_MAX];
+    if (l->rest) return send_schema(l, t, metadata, ret_won, e);
     TRY(lake_metadata_name(t, location, e));
     TRY(lake_write_file(l, location, metadata, e));
     TRY(lake_sync_folder(l, location, e));
@@ -333,6 +344,10 @@ enum err_code lake_evolve(struct lake *l, struct lake_table *t, struct err *e)
         if (won) return ERR_OK;
         atomic_fetch_add(&l->stats.conflicts, 1);
         clock_sleep_ns((i + 1) * 5 * NS_PER_MS); /* lets the other writer finish its own */
+    }
+    if (l->rest && l->rest->lost_status == 400) { /* the server does not like what we ask for */
+        if (e) *e = l->rest->lost;
+        return ERR_CONFIG;
     }
     return ERR(e, ERR_CONFLICT, "table %s: lost %d races against another writer in a row",
                t->t->name, TRIES);

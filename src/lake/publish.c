@@ -178,7 +178,7 @@ static enum err_code try_table(struct lake *l, struct lake_change *c, struct str
     CRASH_POINT(rest_before_commit);
     /* From here on they may be the table's, whatever is answered: what is not is found as leftovers. */
     lake_written_keep(l, written);
-    TRY(rest_send_commit(l, c, positions, ret_won, e));
+    TRY(rest_send_change(l, c, positions, ret_won, e));
     if (*ret_won) CRASH_POINT(rest_after_commit);
     return ERR_OK;
 }

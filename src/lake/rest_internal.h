@@ -113,8 +113,11 @@ enum err_code rest_metadata(struct lake *l, const struct table *t, struct buf *r
                             struct err *e) MUST_USE;
 enum err_code rest_create(struct lake *l, const struct table *t, struct str metadata,
                           struct err *e) MUST_USE;
-/* Once. *ret_won false: 409, or nobody knows: to be looked at. Won: the change's next state is the server's. */
-enum err_code rest_send_commit(struct lake *l, struct lake_change *c, struct str positions,
+/* Once. *ret_won false: 409, or nobody knows: to be looked at (r->lost says what came). */
+enum err_code rest_send(struct lake *l, const struct lake_table *t, const struct rest_commit *c,
+                        bool *ret_won, struct err *e) MUST_USE;
+/* The same; won: the change's next state is what the server made of it. */
+enum err_code rest_send_change(struct lake *l, struct lake_change *c, struct str positions,
                                bool *ret_won, struct err *e) MUST_USE;
 /* State database and tables belong together, from the first open on. */
 enum err_code rest_bind(struct lake *l, struct err *e) MUST_USE;
