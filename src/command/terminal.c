@@ -149,7 +149,7 @@ void table_print(struct table_out *t, struct buf *out)
 
 void print_out(struct buf *out)
 {
-    fwrite(out->data, 1, out->len, stdout);
+    if (out->len) fwrite(out->data, 1, out->len, stdout);
     fflush(stdout);
     buf_free(out);
 }
