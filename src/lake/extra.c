@@ -90,6 +90,7 @@ static enum err_code push_one(struct pushing *p, const struct extra *from, struc
     if (from->bytes.n && !arena_copy(&p->l->text, from->bytes, &v.bytes))
         return ERR(e, ERR_FULL, "lake: too much text waits for a commit");
     CHECK(x->value_count < NONE);
+    x->wanted[wanted].used = true;
     need_heads(x, p->l->rows[id].count);
     v.next = x->heads[row];
     x->values = array_grown(x->values, x->value_count, &x->value_cap, sizeof *x->values);
@@ -117,9 +118,11 @@ enum err_code lake_extras_push(struct lake *l, const struct batch *b,
     p.wanted = malloc(b->extra_column_count * sizeof *p.wanted);
     CHECK(p.wanted != NULL);
     for (size_t i = 0; i < b->extra_column_count; i++) {
+        enum table_id id = b->extra_columns[i].table;
         p.wanted[i] = wanted_of(l, &b->extra_columns[i]);
-        if (p.wanted[i] != NONE)
-            l->extras[b->extra_columns[i].table].wanted[p.wanted[i]].used = true;
+        /* Of trades that are only looked at again the field may be one whose column was renamed since. */
+        if (p.wanted[i] != NONE && !(id == TABLE_TRADES && b->trades_cut))
+            l->extras[id].wanted[p.wanted[i]].used = true;
     }
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < b->extra_count && code == ERR_OK; i++)

@@ -1,20 +1,24 @@
 """A schema that grows while old and new publishers run side by side, and one that does not fit: market.trades with columns that
 ticklake does not know, by confluent-kafka's serializer, beside ticklake's own publisher."""
 import datetime
+import io
 import json
 import re
 import signal
+import urllib.request
+import uuid
 from decimal import Decimal
 
 import confluent_kafka
 import pytest
-from confluent_kafka.schema_registry import SchemaRegistryClient
+import fastavro
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 import test_distributed
-from conftest import duckdb_connection
-from distributed import Flow, running_stack  # noqa: F401  (a fixture)
+from conftest import ROOT, SAMPLES, duckdb_connection
+from distributed import Deployment, Flow, running_stack  # noqa: F401  (a fixture)
 from test_live import wait_for
 
 DECIMAL = {'type': 'bytes', 'logicalType': 'decimal', 'precision': 38, 'scale': 18}
@@ -24,18 +28,19 @@ VENUE, SYMBOLS = 'elsewhere', [f'S{n}-USD' for n in range(6)]
 
 
 class Publisher:
-    """Somebody else's publisher on market.trades."""
+    """Somebody else's publisher on market.trades. subject: not the topic's, whose rule it then escapes."""
 
-    def __init__(self, deployment, *fields, change=None):
+    def __init__(self, deployment, *fields, change=None, left_out=(), subject=None):
         self.topic = f'{deployment.prefix}market.trades'
         self.registry = SchemaRegistryClient({'url': deployment.env['TICKLAKE_REGISTRY__URL']})
         ours = json.loads(self.registry.get_latest_version(f'{self.topic}-value').schema.schema_str)
-        known = [f for f in ours['fields'] if f['name'] not in {x['name'] for x in fields}]
+        known = [f for f in ours['fields'] if f['name'] not in {*left_out, *(x['name'] for x in fields)}]
         self.schema = {**ours, 'fields': [change(f) if change else f for f in known] + list(fields)}
-        self.serializer = AvroSerializer(self.registry, json.dumps(self.schema))
+        conf = {'subject.name.strategy': lambda context, name: f'{deployment.prefix}{subject}'} if subject else {}
+        self.serializer = AvroSerializer(self.registry, json.dumps(self.schema), conf=conf)
         self.client = confluent_kafka.Producer({'bootstrap.servers': deployment.env['TICKLAKE_BUS__BROKERS'], 'acks': 'all',
                                                 'partitioner': 'murmur2_random'})
-        self.sent = 0
+        self.sent, self.values = 0, []
 
     def trade(self, n, **more):
         at = datetime.datetime.now(datetime.timezone.utc)
@@ -50,7 +55,8 @@ class Publisher:
         context = SerializationContext(self.topic, MessageField.VALUE)
         for n in range(self.sent, self.sent + count):
             row = self.trade(n, **{name: of(n) for name, of in columns.items()})
-            self.client.produce(self.topic, self.serializer(row, context), f"{VENUE}:{row['symbol']}")
+            self.values.append(self.serializer(row, context))
+            self.client.produce(self.topic, self.values[-1], f"{VENUE}:{row['symbol']}")
             self.client.poll(0)
         self.sent += count
         assert self.client.flush(60) == 0
@@ -176,3 +182,175 @@ def test_killed_while_the_table_grows(flow, point):
     names = [x.name for x in f.table('trades').schema().fields]
     assert len(names) == len(set(names))
     check_the_rest(f, p.sent)
+
+
+def ended(flow, worker, code, seconds=60):
+    wait_for(lambda: not worker.alive(), seconds, f'{worker.name} ends{flow.tails()}')
+    assert worker.process.returncode == code, worker.words()[-3000:]
+    flow.processes.remove(worker)
+    flow.workers.remove(worker)
+
+
+def test_another_type_stops_the_worker_and_loses_nothing(flow):
+    f = flow('other_type', workers=1)
+    p = Publisher(f, NOTE)
+    p.send(60, note=note)
+    arrived(f, 60)
+    number = {'name': 'note', 'type': ['null', 'long'], 'default': None}
+    with pytest.raises(SchemaRegistryError):  # the registry stands before us
+        Publisher(f, number).send(1, note=lambda n: n)
+    other = Publisher(f, number, subject='other')
+    other.sent = 60
+    other.send(60, note=lambda n: n)
+    ended(f, f.workers[0], 78)
+    again = f.add_worker()
+    wait_for(lambda: not again.alive(), 60, 'it stops again')
+    version = p.registry.get_latest_version(f'{f.prefix}other')
+    for words in ('"note" is long', 'market.trades is string', f'schema {version.schema_id} of topic', 'rename the column'):
+        assert words in again.words(), again.words()[-2000:]
+    ended(f, again, 78)
+    assert theirs(f, ['note']) == {n: (note(n),) for n in range(60)}
+    with f.table('trades').update_schema() as update:
+        update.rename_column('note', 'remark')
+    f.add_worker()
+    expected = {n: (note(n) if n < 60 else None, n if n >= 60 else None) for n in range(120)}
+    assert arrived(f, 120, ['remark', 'note']) == expected
+    check_the_rest(f, 120)
+
+
+def metric(worker, name):
+    port = re.search(r'msg=listening .*port=(\d+)', worker.words()).group(1)
+    text = urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=10).read().decode()
+    return int(re.search(rf'^{name} (\d+)$', text, re.M)[1])
+
+
+def test_what_cannot_be_read_is_kept_and_told(flow):
+    """Prices as double, and records without a symbol: dead letters with their bytes, said once a schema and counted."""
+    f = flow('unreadable', workers=1)
+    good = Publisher(f, NOTE, {'name': 'weight', 'type': 'double', 'default': 0}, {'name': 'Price', 'type': ['null', 'string'], 'default': None})
+    good.send(60, note=note, weight=lambda n: 0.5, Price=lambda n: 'x')
+    bad = Publisher(f, change=lambda x: {**x, 'type': 'double'} if x['name'] == 'price' else x, subject='bad')
+    bad.sent = 1000
+    bad.send(60, price=lambda n: 1.5)
+    worse = Publisher(f, left_out=['symbol'], subject='worse')
+    worse.sent = 2000
+    worse.send(60)
+    good.send(60, note=note, weight=lambda n: 0.5, Price=lambda n: 'x')
+    assert arrived(f, 120, ['note']) == {n: (note(n),) for n in range(120)}
+    wait_for(lambda: f.all_alive() and f.count('dead_letters') >= 120, 60, 'dead letters')
+    dead = f.rows('dead_letters', ('payload', 'reason', 'detail', 'connection'))
+    assert sorted(d['payload'] for d in dead) == sorted(bad.values + worse.values)
+    assert {d['reason'] for d in dead} == {'malformed'} and all(d['connection'].startswith(good.topic + '/') for d in dead)
+    words = f.workers[0].words()
+    assert words.count('records of a schema that cannot be read become dead letters') == 2, words
+    assert words.count('a field of another writer\'s schema is left out') == 2, words
+    for part in ('field price', 'field symbol', 'field weight (double)', 'field Price'):
+        assert part in words, words
+    assert metric(f.workers[0], 'ticklake_bus_records_unreadable_total') == 120
+    assert metric(f.workers[0], 'ticklake_bus_fields_left_out_total') == 2
+    assert metric(f.workers[0], 'ticklake_lake_columns_added_total') == 1
+    assert 'weight' not in [x.name for x in f.table('trades').schema().fields]
+    check_the_rest(f, 120)
+
+
+# ---- the publisher's side, by each registry
+
+
+class Confluent:
+    def __init__(self, stack):
+        self.env = {}
+        self.client = SchemaRegistryClient({'url': stack.env()['TICKLAKE_STACK_REGISTRY_URL']})
+
+    def register(self, subject, schema):
+        number = self.client.register_schema(subject, Schema(json.dumps(schema), 'AVRO'))
+        return b'\0' + number.to_bytes(4, 'big')
+
+    def versions(self, subject):
+        return self.client.get_versions(subject)
+
+
+class Glue:
+    def __init__(self, stack):
+        stack.up('glue')
+        self.name = f't{uuid.uuid4().hex[:8]}'
+        self.env = {k: v for k, v in stack.env(glue=True).items() if k.startswith(('TICKLAKE_REGISTRY__', 'AWS_'))}
+        self.env['TICKLAKE_REGISTRY__NAME'] = self.name
+        self.api = stack.glue()
+        self.api.create_registry(RegistryName=self.name)
+
+    def register(self, subject, schema):
+        text, place = json.dumps(schema, separators=(',', ':')), {'RegistryName': self.name, 'SchemaName': subject}
+        try:
+            made = self.api.create_schema(RegistryId={'RegistryName': self.name}, SchemaName=subject, DataFormat='AVRO', Compatibility='BACKWARD',
+                                          SchemaDefinition=text)
+        except self.api.exceptions.AlreadyExistsException:
+            made = self.api.register_schema_version(SchemaId=place, SchemaDefinition=text)
+        return b'\3\0' + uuid.UUID(made.get('SchemaVersionId')).bytes
+
+    def versions(self, subject):
+        place = {'RegistryName': self.name, 'SchemaName': subject}
+        return list(range(1, self.api.get_schema(SchemaId=place)['LatestSchemaVersion'] + 1))
+
+
+@pytest.fixture(params=[Confluent, Glue], ids=['confluent', 'glue'])
+def registry(request, stack, running_stack):  # noqa: F811
+    return request.param(stack)
+
+
+@pytest.fixture
+def deployment(tmp_path, running_stack, registry):  # noqa: F811
+    d = Deployment(tmp_path / 'deployment', running_stack, registry=registry.env)
+    yield d
+    d.close()
+
+
+def ours(*fields, change=None):
+    schema = json.loads((ROOT / 'schemas/market.trades.avsc').read_text())
+    return {**schema, 'fields': [change(f) if change else f for f in schema['fields']] + list(fields)}
+
+
+def publishing(deployment):
+    """The publisher is up: what a replay brings now is on the bus and in the lake."""
+    bus = deployment.start('bus')
+    worker = deployment.start('process,lake')
+    told = deployment.settle()
+    return bus, worker, told
+
+
+@pytest.mark.parametrize('first', ['newer', 'older'])
+def test_an_older_publisher_starts_beside_a_newer_schema(deployment, registry, first):
+    """Whichever of the two schemas the registry got first, and again when both are there; a record of the newer one is read."""
+    topic = f'{deployment.prefix}market.trades'
+    subject, newer = f'{topic}-value', ours(NOTE, FEE)
+    deployment.run('replay', SAMPLES / 'tiingo')
+    if first == 'newer':
+        frame = registry.register(subject, newer)
+    bus, _, told = publishing(deployment)
+    assert told['trades'] + told['quotes'] > 0
+    if first == 'older':
+        frame = registry.register(subject, newer)
+    assert len(registry.versions(subject)) == 2
+    bus.stop()
+    deployment.start('bus')
+    deployment.settle()
+    assert len(registry.versions(subject)) == 2
+    client = confluent_kafka.Producer({'bootstrap.servers': deployment.env['TICKLAKE_BUS__BROKERS'], 'partitioner': 'murmur2_random'})
+    for n in range(60):
+        row, out = {**Publisher.trade(None, n), 'note': note(n), 'fee': fee(n)}, io.BytesIO(frame)
+        out.seek(0, io.SEEK_END)
+        fastavro.schemaless_writer(out, fastavro.parse_schema(newer), row)
+        client.produce(topic, out.getvalue(), f"{VENUE}:{row['symbol']}")
+    assert client.flush(60) == 0
+    wait_for(lambda: len(theirs(deployment)) == 60, 60, 'they are in the lake')
+    assert theirs(deployment, ['note', 'fee']) == {n: (note(n), fee(n)) for n in range(60)}
+
+
+def test_a_publisher_does_not_start_against_a_schema_that_it_cannot_read(deployment, registry):
+    """Prices as double, somebody was here first: nothing is published, and nothing of the store is lost."""
+    subject = f'{deployment.prefix}market.trades-value'
+    registry.register(subject, ours(change=lambda x: {**x, 'type': 'double'} if x['name'] == 'price' else x))
+    deployment.run('replay', SAMPLES / 'tiingo')
+    done = deployment.run('run', '--stages', 'bus', check=78)
+    for part in (subject, 'price', 'double', 'decimal'):
+        assert part in done.stderr, done.stderr
+    assert len(registry.versions(subject)) == 1
