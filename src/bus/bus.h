@@ -55,6 +55,7 @@ struct bus_options {
     size_t property_count;
     struct registry *registry; /* borrowed; one thread at a time */
     struct series_table *series;
+    bool shared; /* others write to our topics too, as an earlier publisher of ours has seen */
     void (*notice)(void *ctx, const char *what,
                    const char *detail); /* brokers gone and back; may be NULL */
     void *ctx;
@@ -102,6 +103,8 @@ enum err_code bus_publisher_commit(struct bus_publisher *p, const struct bus_pos
                                    struct err *e) MUST_USE;
 /* Inputs that had ended for good (bus_position.finishes) before whatever is published from now on. */
 void bus_publisher_finishes(struct bus_publisher *p, int64_t finishes);
+/* Whether others were seen to write to our topics: for the options of the next publisher. */
+bool bus_publisher_shares(const struct bus_publisher *p);
 struct bus_publisher_stats {
     int64_t records, bytes, transactions, commit_ns_total, commit_ns_max, aborts;
 };

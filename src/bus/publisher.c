@@ -85,12 +85,18 @@ static enum err_code set_after(struct bus_publisher *p, struct outgoing *r, stru
         TRY(publisher_drain(p, &good, e));
         if (!good) return publisher_give_up(p, false, "records were not delivered", e);
     }
-    int64_t newest = other->sent ? other->base + other->sent - 1 : other->newest;
+    int64_t newest = other->newest;
+    if (other->sent > other->reported) {
+        newest = other->base + other->sent - 1;
+        other->relied = other->sent;
+    }
     if (newest != r->lane->told) r->after = r->lane->told = newest;
     if (p->finishes > 0 && p->finishes != r->lane->finishes)
         r->finishes = r->lane->finishes = p->finishes;
     return ERR_OK;
 }
+
+bool bus_publisher_shares(const struct bus_publisher *p) { return p->mixed; }
 
 void bus_publisher_finishes(struct bus_publisher *p, int64_t finishes) { p->finishes = finishes; }
 
@@ -222,8 +228,10 @@ static enum err_code take_position(struct bus_publisher *p, struct bus_position 
     p->number = r.number;
     for (int32_t i = 0; i < p->options.partitions; i++) {
         int64_t trade = r.trades_end[i] - 1, gap = r.gaps_end[i] - 1;
-        p->trades[i] = (struct lane){trade, trade, -1, 0, 0, -1, -1};
-        p->gaps[i] = (struct lane){gap, gap, -1, 0, 0, -1, -1};
+        struct lane both = {.told = -1, .base = -1, .finishes = -1};
+        p->trades[i] = p->gaps[i] = both;
+        p->trades[i].newest = p->trades[i].committed = trade;
+        p->gaps[i].newest = p->gaps[i].committed = gap;
     }
     p->finishes = r.position.finishes;
     *ret = r.position;
@@ -239,6 +247,7 @@ enum err_code bus_publisher_open(const struct bus_options *o, const char *name,
     struct bus_publisher *p = calloc(1, sizeof *p);
     CHECK(p != NULL);
     p->options = *o;
+    p->mixed = o->shared;
     buf_init(&p->value, VALUE_MAX);
     snprintf(p->name, sizeof p->name, "%s", name);
     snprintf(p->id, sizeof p->id, "%s%s", o->prefix ? o->prefix : "", name);

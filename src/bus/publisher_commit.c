@@ -17,14 +17,15 @@ static void note_failure(struct bus_publisher *p, const char *text)
 
 static void note_offset(struct bus_publisher *p, struct lane *lane, int64_t offset)
 {
-    int64_t base = offset - lane->reported++;
+    int64_t index = lane->reported++, base = offset - index;
     /* A broker that no longer knows a repeated request by its number says "written", and not where. */
     if (offset < 0)
         note_failure(p, "a record was acknowledged without its offset");
-    else if (lane->base >= 0 && lane->base != base) {
-        p->mixed = true;
-        note_failure(p, "records of somebody else stand between ours");
-    } else {
+    else {
+        bool moved = lane->base >= 0 && lane->base != base;
+        p->mixed |= moved;
+        if (moved && index < lane->relied)
+            note_failure(p, "records of somebody else stand between ours");
         lane->base = base;
         lane->newest = offset;
     }
@@ -153,7 +154,7 @@ static void set_lanes(struct bus_publisher *p, bool commit)
             else
                 l->newest = l->committed;
             l->told = l->base = l->finishes = -1;
-            l->sent = l->reported = 0;
+            l->sent = l->reported = l->relied = 0;
         }
     }
 }

@@ -3,8 +3,10 @@
  * Lanes      a partition of market.trades or market.gaps. The header "ticklake.after" needs the offset of a record that may be
  *            underway still. Within a transaction our records of a partition stand one behind the other, so the first delivery
  *            report of a lane tells the offsets of all its records of this transaction, and only for that one is waited: a
- *            round trip, about 10 ms. Where reports say that somebody else writes in between, the transaction is given up, and
- *            from then on every change between trades and gaps waits.
+ *            round trip, about 10 ms. Somebody else who writes in between moves the records behind: where a header has told an
+ *            offset that turns out wrong, the transaction is given up; and from the first such record on every change between
+ *            trades and gaps waits for the reports, also of the next publisher (bus_options.shared), or one beside another that
+ *            never pauses would never come to an end.
  * States     CLOSED -> OPEN at the first record -> CLOSED by commit or abort. BROKEN: an abortable error was seen; DEAD: a
  *            fatal one. Both end with ERR_CONFLICT and a publisher that can be used on, but for ERR_FENCED, which stays.
  */
@@ -20,7 +22,9 @@ struct lane {
     int64_t committed; /* the same at the end of the newest committed transaction */
     int64_t told;      /* what the newest header in this transaction said; -1: there was none */
     int64_t sent, reported; /* in this transaction */
-    int64_t base;           /* offset of its first record; -1: not reported yet */
+    int64_t base; /* offset of its first record, by the newest report; -1: not reported yet */
+    int64_t
+        relied; /* of so many of its records the other topic told offsets before they were reported */
     int64_t finishes; /* what the newest header in this transaction said; -1: there was none */
 };
 

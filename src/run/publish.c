@@ -22,6 +22,7 @@ struct publish {
     struct err failure;
     struct changes *changes;
     struct bus_publisher *bus;
+    bool shared;                  /* others publish beside us */
     struct bus_position position; /* as committed */
     int64_t finishes_before;      /* position.finishes when changes was opened */
     _Atomic int64_t rows, retries, committed_ns, behind_bytes, buffered_bytes, connects;
@@ -48,6 +49,7 @@ static void notice(void *ctx, const char *what, const char *detail)
 static void disconnect(struct publish *p)
 {
     p->changes = changes_close(p->changes);
+    p->shared |= p->bus && bus_publisher_shares(p->bus);
     p->bus = bus_publisher_close(p->bus);
     atomic_store(&p->connected, false);
 }
@@ -57,6 +59,7 @@ static enum err_code connect_both(struct publish *p, struct err *e)
     const struct config *c = p->options.config;
     struct bus_options bus = distributed_bus(&p->parts, p->series);
     bus.notice = notice;
+    bus.shared = p->shared;
     bus.cancel = &p->stopping;
     TRY(bus_prepare(&bus, true, e));
     TRY(bus_publisher_open(&bus, c->bus.name, &p->bus, &p->position, e));

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import signal
+import threading
 import urllib.request
 import uuid
 from decimal import Decimal
@@ -354,3 +355,24 @@ def test_a_publisher_does_not_start_against_a_schema_that_it_cannot_read(deploym
     for part in (subject, 'price', 'double', 'decimal'):
         assert part in done.stderr, done.stderr
     assert len(registry.versions(subject)) == 1
+
+
+def test_a_publisher_beside_another_that_never_pauses(flow):
+    """Records of the other one stand between any two of ours: ours come through all the same, with gaps among them."""
+    f = flow('beside_all_the_time', workers=1, simulate=('--missing', '50'))
+    p, over = Publisher(f, NOTE), threading.Event()
+
+    def talk():
+        while not over.wait(0.01):
+            p.send(6, note=note)
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    try:
+        f.flowing(trades=10_000)
+    finally:
+        over.set()
+        talking.join()
+    assert f.bus.words().count('msg="trying again"') <= 3, f.bus.words()
+    assert arrived(f, p.sent, ['note']) == {n: (note(n),) for n in range(p.sent)}
+    check_the_rest(f, p.sent)
