@@ -116,9 +116,19 @@ ON CONFLICT (gap_id) DO UPDATE SET teller = excluded.teller, sequence = excluded
 INSERT INTO ticklake.history_ids (series, stream, first_id, last_id)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
 ON CONFLICT DO NOTHING
+-- name: lock_gaps
+SELECT pg_advisory_xact_lock(1953196140, 2)
 -- name: told_gaps
 SELECT gap_id, teller <> $1, state, from_id, to_id FROM ticklake.gap_ledger
 WHERE gap_id = ANY ($2::bigint[]) ORDER BY gap_id FOR UPDATE
+-- name: told_elsewhere
+SELECT g.place
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+    AS g (series, stream, first_id, last_id, place)
+WHERE g.first_id <= g.last_id AND EXISTS (SELECT FROM ticklake.gap_ledger AS l
+    WHERE l.series = g.series AND l.stream = g.stream AND l.kind = 0 AND l.state <> 1
+        AND l.from_id <= g.first_id AND l.to_id >= g.last_id AND l.gap_id <> ALL ($5::bigint[]))
+ORDER BY g.place
 -- name: brought
 SELECT g.place, h.first_id, h.last_id
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY

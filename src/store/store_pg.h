@@ -47,7 +47,9 @@
     X(put_positions)                                                                               \
     X(put_ledger)                                                                                  \
     X(put_history)                                                                                 \
+    X(lock_gaps)                                                                                   \
     X(told_gaps)                                                                                   \
+    X(told_elsewhere)                                                                              \
     X(brought)                                                                                     \
     X(put_batch)                                                                                   \
     X(stage_trades)                                                                                \

@@ -11,6 +11,7 @@
  * row is brought up to date before it is stored, under the lock of the ledger's row:
  *   - repaired is final, then unrepairable, then open: a less final word than another's is left out;
  *   - of what two tell to be missing, only what both say is: the ledger's row of another teller narrows this one;
+ *   - what a guest splits off a gap is left out where another guest did the same;
  *   - what guests brought (history_ids) is not missing, whatever the source remembers: a gap that it tells later, or splits
  *     off one, begins behind it. Its own memory of that comes with its next start.
  * A row that says nothing new is left out. Ids in the middle of a row stay in it: a row is one range. Bus and lake get the rows
@@ -120,13 +121,15 @@ static bool bring_up_to_date(struct gap *g, const struct told *l, struct brought
     return !l->there || !same || !(foreign || narrowed);
 }
 
+/* Guests tell of gaps one after the other: two that repair the same gap would split the same rest off it. */
 static enum err_code read_told(struct store_pg *s, const struct batch *b, PGresult **ret,
                                struct err *e)
 {
     struct store_pg_array ids;
+    struct store_pg_args args = {0};
+    if (s->role == STORE_GUEST) TRY(store_pg_run(&s->link, PG_lock_gaps, &args, NULL, e));
     store_pg_array_init(&ids, PG_OID_INT8);
     for (size_t i = 0; i < b->gap_count; i++) store_pg_array_add_number(&ids, b->gaps[i].gap_id);
-    struct store_pg_args args = {0};
     store_pg_bytes(&args, str_of(s->writer));
     store_pg_array_arg(&ids, &args);
     enum err_code code = store_pg_run(&s->link, PG_told_gaps, &args, ret, e);
@@ -134,45 +137,81 @@ static enum err_code read_told(struct store_pg *s, const struct batch *b, PGresu
     return code;
 }
 
-static enum err_code read_brought(struct store_pg *s, const struct batch *b, PGresult **ret,
-                                  struct err *e)
+/* A statement about what each gap of the batch says to be missing. */
+static enum err_code read_by_range(struct store_pg *s, const struct batch *b,
+                                   enum store_pg_statement which, PGresult **ret, struct err *e)
 {
-    struct store_pg_array columns[4];
+    struct store_pg_array columns[5];
     struct store_pg_args args = {0};
-    for (int i = 0; i < 4; i++) store_pg_array_init(&columns[i], PG_OID_INT8);
+    for (int i = 0; i < 5; i++) store_pg_array_init(&columns[i], PG_OID_INT8);
     for (size_t i = 0; i < b->gap_count; i++) {
         const struct gap *g = &b->gaps[i];
         store_pg_array_add_number(&columns[0], s->to_db[g->series]);
         store_pg_array_add_number(&columns[1], g->stream);
         store_pg_array_add_number(&columns[2], has_missing(g) ? g->from_id : 0);
         store_pg_array_add_number(&columns[3], has_missing(g) ? g->to_id : -1);
+        store_pg_array_add_number(&columns[4], g->gap_id);
     }
     for (int i = 0; i < 4; i++) store_pg_array_arg(&columns[i], &args);
-    store_pg_number(&args, PG_HISTORY_RANGE_MAX);
-    enum err_code code = store_pg_run(&s->link, PG_brought, &args, ret, e);
-    for (int i = 0; i < 4; i++) store_pg_array_free(&columns[i]);
+    if (which == PG_brought)
+        store_pg_number(&args, PG_HISTORY_RANGE_MAX);
+    else
+        store_pg_array_arg(&columns[4], &args);
+    enum err_code code = store_pg_run(&s->link, which, &args, ret, e);
+    for (int i = 0; i < 5; i++) store_pg_array_free(&columns[i]);
+    return code;
+}
+
+struct
+    ledger { /* what is known of the gaps of a batch; results of statements, NULL where nobody asked */
+    PGresult *told;
+    struct brought brought;
+    PGresult *elsewhere; /* gaps that lie in the row of another gap */
+};
+
+static enum err_code read_ledger(struct store_pg *s, const struct batch *b, struct ledger *l,
+                                 struct err *e)
+{
+    TRY(read_told(s, b, &l->told, e));
+    if (s->role == STORE_OWNER) return read_by_range(s, b, PG_brought, &l->brought.r, e);
+    for (size_t i = 0; i < b->gap_count; i++)
+        if (!find_told(l->told, b->gaps[i].gap_id).there)
+            return read_by_range(s, b, PG_told_elsewhere, &l->elsewhere, e);
+    return ERR_OK;
+}
+
+static bool is_elsewhere(const struct ledger *l, size_t gap)
+{
+    for (int i = 0; l->elsewhere && i < PQntuples(l->elsewhere); i++)
+        if (store_pg_get(l->elsewhere, i, 0, 0) == (int64_t)gap + 1) return true;
+    return false;
+}
+
+static enum err_code merge(struct store_pg *s, struct batch *b, struct ledger *l, struct err *e)
+{
+    struct store_pg_twice *known = calloc(b->gap_count, sizeof *known);
+    size_t count = 0;
+    CHECK(known != NULL);
+    int64_t now_ns = b->clock_ns != TIME_ABSENT ? b->clock_ns : clock_wall_ns();
+    for (size_t i = 0; i < b->gap_count; i++) {
+        const struct told told = find_told(l->told, b->gaps[i].gap_id);
+        bool is_new = bring_up_to_date(&b->gaps[i], &told, &l->brought, i, now_ns);
+        if (!is_new || (!told.there && is_elsewhere(l, i)))
+            known[count++].sequence = b->gaps[i].sequence;
+    }
+    enum err_code code = store_pg_take_off(s, b, PG_GAPS, known, count, e);
+    free(known);
     return code;
 }
 
 enum err_code store_pg_merge_gaps(struct store_pg *s, struct batch *b, struct err *e)
 {
-    PGresult *told = NULL;
-    struct brought brought = {0};
-    enum err_code code = read_told(s, b, &told, e);
-    if (code == ERR_OK && s->role == STORE_OWNER) code = read_brought(s, b, &brought.r, e);
-    struct store_pg_twice *known = calloc(b->gap_count, sizeof *known);
-    size_t count = 0;
-    CHECK(known != NULL);
-    int64_t now_ns = b->clock_ns != TIME_ABSENT ? b->clock_ns : clock_wall_ns();
-    for (size_t i = 0; code == ERR_OK && i < b->gap_count; i++) {
-        const struct told l = find_told(told, b->gaps[i].gap_id);
-        if (!bring_up_to_date(&b->gaps[i], &l, &brought, i, now_ns))
-            known[count++].sequence = b->gaps[i].sequence;
-    }
-    if (code == ERR_OK) code = store_pg_take_off(s, b, PG_GAPS, known, count, e);
-    free(known);
-    PQclear(told);
-    PQclear(brought.r);
+    struct ledger l = {0};
+    enum err_code code = read_ledger(s, b, &l, e);
+    if (code == ERR_OK) code = merge(s, b, &l, e);
+    PQclear(l.told);
+    PQclear(l.brought.r);
+    PQclear(l.elsewhere);
     return code;
 }
 

@@ -222,6 +222,8 @@ class Flow(Deployment):
                                        '--venues', ','.join(venues), *simulate)
             self.config = write_config(self.folder, self.simulator.port, venues)
             self.source = self.start_source()
+            wait_for(lambda: self.all_alive() and self.psql("SELECT count(*) FROM pg_publication WHERE pubname = 'ticklake'") == '1', 60,
+                     'the source made the store')  # a publisher before that ends with 78
             self.bus_env = bus_env
             self.start_bus()
             for _ in range(workers):

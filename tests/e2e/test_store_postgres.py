@@ -224,7 +224,9 @@ def test_a_gap_that_several_tell_only_gets_smaller(store):
     assert tell('owner', 1, 11, 12, repaired) == 1 and ledger(1) == '1|11|12|0'  # it came late after all
     assert tell('guest', 1, 10, 20, unrepairable) == tell('guest', 1, 10, 20) == 0 and ledger(1) == '1|11|12|0'
     assert tell('guest', 2, 1, 15) == 1 and ledger(2) == '1|1|15|0'  # of two that share no id, nothing is missing
-    assert store.number('SELECT count(*) FROM ticklake.gap_rows') == 9
+    assert tell('guest', 5, 14, 16) == tell('guest', 6, 12, 12, unrepairable) == 0  # as gap 4 says already
+    assert tell('guest', 5, 16, 18) == 1 and ledger(5) == '0|16|18|3'
+    assert store.number('SELECT count(*) FROM ticklake.gap_rows') == 10
     store.good()
 
 
