@@ -71,6 +71,16 @@ static void drop_list(char **list, size_t count)
     free(list);
 }
 
+/* A COMMIT without an answer is harmless here, so it must not stop the next commit: what it wrote is looked up each time. */
+static enum err_code end_bookkeeping(struct lake *l, enum err_code code, struct err *e)
+{
+    if (code == ERR_OK) code = lake_catalog_commit(l, e);
+    if (code == ERR_OK) return ERR_OK;
+    lake_catalog_rollback(l);
+    if (l->catalog->shared) l->outcome_unknown = false;
+    return code;
+}
+
 static enum err_code remove_ready(struct lake *l, struct ready *r, struct err *e)
 {
     for (size_t i = 0; i < r->remove_count; i++) {
@@ -83,9 +93,7 @@ static enum err_code remove_ready(struct lake *l, struct ready *r, struct err *e
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < r->forget_count && code == ERR_OK; i++)
         code = lake_catalog_forget(l, str_of(r->forget[i]), e);
-    if (code == ERR_OK) return lake_catalog_commit(l, e);
-    lake_catalog_rollback(l);
-    return code;
+    return end_bookkeeping(l, code, e);
 }
 
 static enum err_code clean(struct lake *l, struct map *known, int64_t before_ns, struct err *e)
@@ -298,11 +306,7 @@ static enum err_code find_in_table(struct lake *l, struct lake_table *t, struct 
     if (code == ERR_OK && to) tell_found(&o, to);
     if (code == ERR_OK && o.count && !(to && to->dry_run)) {
         code = lake_catalog_begin(l, e);
-        if (code == ERR_OK) code = write_found(&o, e);
-        if (code == ERR_OK)
-            code = lake_catalog_commit(l, e);
-        else
-            lake_catalog_rollback(l);
+        if (code == ERR_OK) code = end_bookkeeping(l, write_found(&o, e), e);
     }
     drop_list(o.found, o.count);
     map_free(&o.known);

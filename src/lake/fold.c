@@ -407,24 +407,9 @@ static enum err_code fold_rows(struct fold *f, struct err *e)
     return lake_publish(f->l, &p, e);
 }
 
-/* What became of an earlier fold whose COMMIT was not answered: under the lock it is over, one way or the other. */
-static enum err_code settle_fold(struct lake *l, struct err *e)
-{
-    bool there;
-    if (!*l->fold) return ERR_OK;
-    TRY(queue_has_fold(l, l->fold, &there, e));
-    *l->fold = 0;
-    if (there)
-        lake_written_keep(l, l->fold_written);
-    else
-        lake_written_remove(l, l->fold_written);
-    return ERR_OK;
-}
-
 static enum err_code fold_locked(struct lake *l, const char *commit, struct queue_verdict *ret,
                                  struct err *e)
 {
-    TRY(settle_fold(l, e));
     if (commit) {
         TRY(queue_look(l, commit, ret, e));
         if (ret->state != QUEUE_WAITS) return ERR_OK; /* somebody folded it while we waited */
@@ -439,9 +424,11 @@ static enum err_code fold_locked(struct lake *l, const char *commit, struct queu
         atomic_fetch_add(&l->stats.folds, f.made);
         atomic_fetch_add(&l->stats.folded, f.made ? (int64_t)f.row_count : 0);
     } else if (l->outcome_unknown) {
+        /* Its COMMIT may have come through: its files stay, and those of nobody are leftovers after a day. Asking later which
+         * is not worth it: by then the list of files written is another commit's. */
         l->outcome_unknown = false;
-        memcpy(l->fold, f.id, sizeof l->fold);
-        l->fold_written = mark;
+        lake_written_keep(l, mark);
+        lake_note_orphan(l);
     } else {
         lake_written_remove(l, mark);
     }

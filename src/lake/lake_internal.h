@@ -572,8 +572,6 @@ struct lake {
     size_t written_count, written_cap;
     struct map series_ids;        /* the catalog's own numbers of series */
     struct lake_pending *pending; /* a commit for the queue whose outcome is not known yet */
-    char fold[LAKE_UUID_TEXT];    /* a fold whose COMMIT was not answered, or empty */
-    size_t fold_written;          /* its files: those of `written` from here on */
     bool orphans;                 /* a file was left that no snapshot knows */
     int64_t orphans_looked_ns;    /* when they were looked for last */
     bool outcome_unknown; /* the catalog's commit failed in a way that may have been durable */

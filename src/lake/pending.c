@@ -41,7 +41,6 @@ void lake_pending_drop(struct lake *l)
     else
         lake_written_remove(l, 0);
     lake_written_forget(l);
-    *l->fold = 0;
     free_pending(l);
 }
 
@@ -218,8 +217,8 @@ enum err_code lake_commit_shared(struct lake *l, const struct lake_move *moves, 
                    "lake: the outcome of a commit is not known and another one was asked for");
     if (!l->pending) TRY(new_pending(l, moves, count, e));
     enum err_code code = settle(l, &v, e);
-    if (code == ERR_NOT_FOUND) { /* too old: it is not in the queue and must not come into it */
-        l->pending->sent = false;
+    if (code == ERR_NOT_FOUND) {
+        /* Too old: it is not in the queue and must not come into it. It may have been, though, folded by somebody and trimmed. */
         lake_pending_drop(l);
         return ERR(e, ERR_TIMEOUT, "%s: the commit could not be queued within %d minutes",
                    l->catalog_path, (int)(AGE_MAX_NS / NS_PER_MINUTE));

@@ -37,18 +37,6 @@ enum err_code queue_look(struct lake *l, const char *commit, struct queue_verdic
     return ERR_OK;
 }
 
-enum err_code queue_has_fold(struct lake *l, const char *fold, bool *ret, struct err *e)
-{
-    struct pg_args a = {0};
-    PGresult *r;
-    pg_text(&a, fold);
-    TRY(pg_run(l, "SELECT id::text FROM ticklake.ticklake_queue WHERE fold=$1 AND state<>0 LIMIT 1",
-               &a, &r, e));
-    *ret = PQntuples(r) > 0;
-    PQclear(r);
-    return ERR_OK;
-}
-
 enum err_code queue_recorded(struct lake *l, char ret[LAKE_UUID_TEXT], struct err *e)
 {
     PGresult *r;

@@ -8,7 +8,7 @@
 
 #include "lake/lake_internal.h"
 
-enum { QUEUE_VERSION = 1, QUEUE_PAYLOAD_MAX = 96 << 20, QUEUE_NAME_MAX = 255 };
+enum { QUEUE_VERSION = 1, QUEUE_PAYLOAD_MAX = 96 << 20, QUEUE_NAME_MAX = 511 };
 
 struct queue_key { /* one row of a keyed table */
     struct lake_wanted w;
@@ -60,8 +60,6 @@ enum err_code queue_put(struct lake *l, const char *commit, struct str payload,
 /* `ret` lacks the id. */
 enum err_code queue_look(struct lake *l, const char *commit, struct queue_verdict *ret,
                          struct err *e) MUST_USE;
-/* Whether this fold decided anything, that is, whether its transaction came through. */
-enum err_code queue_has_fold(struct lake *l, const char *fold, bool *ret, struct err *e) MUST_USE;
 /* A fold that is recorded and not finished: rows that wait and bear its id. "": none. */
 enum err_code queue_recorded(struct lake *l, char ret[LAKE_UUID_TEXT], struct err *e) MUST_USE;
 /* These rows and no others are what the fold is made of, whoever makes it. */
@@ -78,7 +76,7 @@ enum err_code queue_decide(struct lake *l, const char *fold, const struct queue_
 enum err_code queue_trim(struct lake *l, struct err *e) MUST_USE;
 
 /* ---- fold.c: under the lock, everything that waits becomes one change a table. ret: what became of the row `commit` (NULL:
- * none is asked for). Where the answer to its COMMIT is lost, the fold's id is kept in l->fold and the next one asks.
+ * none is asked for). Where the answer to its COMMIT is lost, the row tells.
  * With a REST catalog the fold is recorded before the first table is committed; a recorded one is finished before any other. */
 enum err_code lake_fold(struct lake *l, const char *commit, struct queue_verdict *ret,
                         struct err *e) MUST_USE;

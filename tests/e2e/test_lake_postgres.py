@@ -302,10 +302,11 @@ def test_the_server_is_stopped_and_started_again(lake):
 
 
 class Proxy:
-    """Between a worker and the server; when armed it swallows the answer to the next COMMIT, and then closes or says nothing."""
+    """Between a worker and the server; when armed it swallows the answer to each fourth COMMIT, or each third COMMIT itself, and then
+    closes or says nothing."""
 
-    def __init__(self, port, then):
-        self.port_of_server, self.then = port, then
+    def __init__(self, port, then, arrives=True):
+        self.port_of_server, self.then, self.arrives = port, then, arrives
         self.listener = socket.create_server(('127.0.0.1', 0))
         self.port = self.listener.getsockname()[1]
         self.armed, self.swallowed, self.seen = threading.Event(), 0, 0
@@ -327,12 +328,15 @@ class Proxy:
             while data := client.recv(65536):
                 if b'\0COMMIT\0' in data:
                     self.seen += 1
-                    if self.armed.is_set() and self.seen % 4 == 0:
+                    if self.armed.is_set() and self.seen % (4 if self.arrives else 3) == 0:
                         self.swallowed += 1
                         deaf.set()
+                        if not self.arrives:
+                            break
                 server.sendall(data)
         except OSError:
             pass
+        server.shutdown(socket.SHUT_RDWR)
         server.close()
 
     def down(self, client, server, deaf):
@@ -360,6 +364,20 @@ def test_the_answer_to_a_commit_is_lost(lake, then):
     proxy.listener.close()
     assert proxy.swallowed >= (3 if then == 'close' else 1) and told['fenced'] == 0
     lake.finish(lake.start('w0', [0], 1000))
+    assert lake.check(2)['rows'] == 2000
+    lake.check_by_pyiceberg(2, 1000)
+
+
+def test_a_commit_does_not_arrive(lake):
+    """Of a fold, of upkeep: nothing of it is there, and what others or the next try make of it stays whole."""
+    proxy = Proxy(lake.server.port, 'close', arrives=False)
+    other = lake.start('w1', [1], 1000, 'compact')
+    worker = lake.start('w0', [0], 1000, 'compact', url=lake.url_of(proxy.port))
+    proxy.armed.set()
+    told = lake.finish(worker)
+    lake.finish(other)
+    proxy.listener.close()
+    assert proxy.swallowed >= 3 and told['fenced'] == 0
     assert lake.check(2)['rows'] == 2000
     lake.check_by_pyiceberg(2, 1000)
 
