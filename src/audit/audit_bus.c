@@ -252,8 +252,8 @@ static enum err_code read_hops(struct hops *h, struct err *e)
 {
     struct audit *a = h->a;
     struct changes_slot slot;
-    TRY(changes_slot(a->o->store.url, a->o->slot, &slot, e));
     TRY(store_now(a, &h->store0, e));
+    TRY(changes_slot(a->o->store.url, a->o->slot, &slot, e)); /* past all that was just read */
     h->deadline_ns = clock_mono_ns() + a->o->wait_ns;
     TRY(wait_for_bus(h, slot.server_lsn, e));
     h->counting = true;
