@@ -152,6 +152,9 @@ enum err_code bus_consumer_read(struct bus_consumer *c, int32_t timeout_ms, stru
  * close quiet windows there. false: none yet. */
 bool bus_consumer_clock(struct bus_consumer *c, int32_t partition, int64_t *ret_clock_ns,
                         int64_t *ret_finishes);
+/* Where reading stands: behind all that was given, and behind the marks of transactions that follow it, which no batch tells in a
+ * quiet partition. False while it is not read. */
+bool bus_consumer_next(const struct bus_consumer *c, int32_t partition, struct bus_offsets *ret);
 /* Inputs that had ended before the newest batch of this partition (and behind the one before it): their windows close first. */
 int64_t bus_consumer_finishes(const struct bus_consumer *c, int32_t partition);
 /* Tells Kafka how far the lake is (for tools; failing is no error of the pipeline). */

@@ -143,11 +143,24 @@ static struct dec dec_or_absent(struct taking *t, int field)
     return given(t, field) ? dec(t, field) : dec_absent();
 }
 
+/* Names stand in those of states ("3/process/tape/VENUE/SYMBOL") and in messages. */
+static bool is_name(struct str s, bool venue)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((uint8_t)s.p[i] < ' ' || (venue && s.p[i] == '/')) return false;
+    return true;
+}
+
 static uint32_t series4(struct taking *t, int venue, int exchange, int symbol, int venue_symbol)
 {
     if (t->code != ERR_OK) return SERIES_NONE;
-    uint32_t id = series_intern(t->names->series, bytes(t, venue), bytes(t, exchange),
-                                bytes(t, symbol), bytes(t, venue_symbol));
+    struct str names[] = {bytes(t, venue), bytes(t, exchange), bytes(t, symbol),
+                          bytes(t, venue_symbol)};
+    for (int i = 0; i < 4; i++)
+        if (!is_name(names[i], i == 0))
+            refuse(t, ERR_PARSE, symbol, "a name with control characters, or a venue with a slash");
+    if (t->code != ERR_OK) return SERIES_NONE;
+    uint32_t id = series_intern(t->names->series, names[0], names[1], names[2], names[3]);
     if (id == SERIES_NONE)
         refuse(t, ERR_PARSE, symbol, "a name is empty or too long, or there are too many series");
     return id;

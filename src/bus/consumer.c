@@ -187,6 +187,15 @@ bool bus_consumer_clock(struct bus_consumer *c, int32_t partition, int64_t *ret_
     return true;
 }
 
+bool bus_consumer_next(const struct bus_consumer *c, int32_t partition, struct bus_offsets *ret)
+{
+    CHECK(partition >= 0 && partition < c->options.bus->partitions);
+    const struct owned *o = &c->owned[partition];
+    if (o->state != OWNED_READING) return false;
+    reading_next(o->reading, ret);
+    return true;
+}
+
 int64_t bus_consumer_finishes(const struct bus_consumer *c, int32_t partition)
 {
     CHECK(partition >= 0 && partition < c->options.bus->partitions);

@@ -111,6 +111,8 @@ static inline bool batch_is_full(const struct batch *b)
 {
     return b->event_count >= b->max_events || b->arena.used * 8 > b->arena.limit * 7;
 }
+/* Takes out the dead letters that `drop` says, with all that refers to them. */
+void batch_drop_deads(struct batch *b, bool (*drop)(void *ctx, const struct dead *d), void *ctx);
 /* Gives sequences first, first+1 ... in `order` to all events. */
 void batch_number(struct batch *b, int64_t first);
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct revise *revise_new(const struct series_table *series, struct lake *lake,
-                          struct process *process, const char *prefix)
+struct revise *revise_new(struct series_table *series, struct lake *lake, struct process *process,
+                          const char *prefix)
 {
     struct revise *rv = calloc(1, sizeof *rv);
     CHECK(rv != NULL);
@@ -127,9 +127,11 @@ static enum err_code bad_state(struct str name, struct err *e)
                STR_ARG(name));
 }
 
+/* A worker that has just started knows no names yet: its rows bring them. */
 static uint32_t series_of(struct revise *rv, struct str venue, struct str symbol)
 {
-    return series_find(rv->names, venue, symbol);
+    uint32_t found = series_find(rv->names, venue, symbol);
+    return found != SERIES_NONE ? found : series_intern(rv->names, venue, venue, symbol, symbol);
 }
 
 static enum err_code restore_dirty(void *ctx, struct str name, struct str bytes, struct err *e)

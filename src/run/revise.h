@@ -18,8 +18,8 @@ enum { REVISE_MAX = 100000 };
 
 struct revise;
 /* prefix: of the names of its state; borrowed. */
-struct revise *revise_new(const struct series_table *series, struct lake *lake,
-                          struct process *process, const char *prefix);
+struct revise *revise_new(struct series_table *series, struct lake *lake, struct process *process,
+                          const char *prefix);
 struct revise *revise_free(struct revise *rv);
 enum err_code revise_restore(struct revise *rv, struct err *e) MUST_USE;
 void revise_late(struct revise *rv, const struct late_trade *l);

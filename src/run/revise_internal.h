@@ -26,7 +26,7 @@ struct change {
 };
 
 struct revise {
-    const struct series_table *names;
+    struct series_table *names;
     struct lake *lake;
     struct process *process;
     const char *prefix;

@@ -19,27 +19,42 @@ bool worker_wait_retry(struct worker *w, const char *stage, const struct err *e,
 
 struct moves {
     struct lake_move *items;
-    char (*names)[300];
+    char (*names)[MOVE_NAME_MAX];
     size_t count;
 };
 
-/* The trades' position of every owned partition is in every commit, moved or not: it is the fence of what the shards make. */
+static void add_move(struct moves *m, int64_t from, int64_t to)
+{
+    m->items[m->count] = (struct lake_move){m->names[m->count], from, to};
+    m->count++;
+}
+
+/* Where the topic stands with this commit. What a gap does to the windows is not persisted while they are rebuilt, so it is read
+ * again where that is cut short: its row replaces itself. */
+static int64_t move_to(const struct part *p, int t)
+{
+    if (t == BUS_GAPS && part_is_rebuilding(p)) return p->committed.next[t];
+    return p->next.next[t] > p->committed.next[t] ? p->next.next[t] : p->committed.next[t];
+}
+
+/* Every owned partition's count of commits moves with each: candles and states may change where no topic does, and two owners
+ * must not both write them. */
 static void list_moves(const struct worker *w, struct moves *m)
 {
-    size_t most = (size_t)w->owned_count * BUS_TOPICS + 1;
+    size_t most = (size_t)w->owned_count * (BUS_TOPICS + 1) + 1;
     *m = (struct moves){calloc(most, sizeof *m->items), calloc(most, sizeof *m->names), 0};
     CHECK(m->items != NULL && m->names != NULL);
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
         const struct part *p = w->owned[i];
         if (!p) continue;
         for (int t = 0; t < BUS_TOPICS; t++) {
-            int64_t from = p->committed.next[t],
-                    to = p->next.next[t] > from ? p->next.next[t] : from;
-            if (to == from && t != BUS_TRADES) continue;
+            int64_t from = p->committed.next[t], to = move_to(p, t);
+            if (to == from) continue;
             distributed_move_name(&w->bus, (enum bus_topic)t, i, m->names[m->count]);
-            m->items[m->count] = (struct lake_move){m->names[m->count], from, to};
-            m->count++;
+            add_move(m, from, to);
         }
+        worker_part_commits_name(w, i, m->names[m->count]);
+        add_move(m, p->commits, p->commits + 1);
     }
 }
 
@@ -49,18 +64,12 @@ static void free_moves(struct moves *m)
     free(m->names);
 }
 
-/* While a takeover still reads again what is committed, the windows are not what they were: nothing is persisted. */
-static bool is_rebuilding(const struct part *p)
-{
-    return p->next.next[BUS_TRADES] < p->rebuild_upto;
-}
-
 static enum err_code commit_once(struct worker *w, struct err *e)
 {
     struct moves m;
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
         struct part *p = w->owned[i];
-        if (p && !is_rebuilding(p)) TRY(shard_persist(&p->shard, worker_part_position(p), e));
+        if (p && !part_is_rebuilding(p)) TRY(shard_persist(&p->shard, worker_part_position(p), e));
     }
     list_moves(w, &m);
     enum err_code code = ERR_OK;
@@ -74,9 +83,9 @@ static void committed(struct worker *w)
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
         struct part *p = w->owned[i];
         if (!p) continue;
-        for (int t = 0; t < BUS_TOPICS; t++)
-            if (p->next.next[t] > p->committed.next[t]) p->committed.next[t] = p->next.next[t];
-        if (!is_rebuilding(p)) shard_committed(&p->shard);
+        for (int t = 0; t < BUS_TOPICS; t++) p->committed.next[t] = move_to(p, t);
+        p->commits++;
+        if (!part_is_rebuilding(p)) shard_committed(&p->shard);
         bus_consumer_note(w->consumer, i, &p->committed);
     }
     int64_t now = clock_wall_ns();
@@ -107,7 +116,7 @@ enum err_code worker_commit(struct worker *w, struct err *e)
 
 static bool can_revise(const struct part *p)
 {
-    return p && !is_rebuilding(p) && revise_pending(p->shard.revise);
+    return p && !part_is_rebuilding(p) && revise_pending(p->shard.revise);
 }
 
 static bool late_trades_wait(const struct worker *w)

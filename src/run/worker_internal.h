@@ -19,6 +19,7 @@ struct part { /* one owned partition number */
     int32_t number;
     struct shard shard;
     struct bus_offsets committed, next; /* in the lake; pushed */
+    int64_t commits; /* of whoever owned it, as in the catalog: the fence where no topic moves */
     int64_t rebuild_upto; /* offset in trades: below it they only fill the open windows again */
     int64_t clock_ns;     /* of the last tick */
 };
@@ -46,6 +47,15 @@ struct worker {
     _Atomic int64_t partitions, lag, buffered_rows, last_commit_ns;
     struct histogram visible;
 };
+
+/* While a takeover still reads again what is committed, the windows are not what they were: nothing is persisted. */
+static inline bool part_is_rebuilding(const struct part *p)
+{
+    return p->next.next[BUS_TRADES] < p->rebuild_upto;
+}
+/* The name of the count of its commits, among the positions. */
+enum { MOVE_NAME_MAX = 320 };
+void worker_part_commits_name(const struct worker *w, int32_t number, char out[MOVE_NAME_MAX]);
 
 /* worker_part.c */
 /* Positions and state from the catalog; *ret_from: where to read on. */

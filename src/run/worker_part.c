@@ -18,7 +18,17 @@ static enum err_code note_position(void *ctx, struct str name, int64_t position,
         distributed_move_name(&wanted->w->bus, (enum bus_topic)t, wanted->p->number, own);
         if (str_is(name, own)) wanted->p->committed.next[t] = position;
     }
+    char commits[MOVE_NAME_MAX];
+    worker_part_commits_name(wanted->w, wanted->p->number, commits);
+    if (str_is(name, commits)) wanted->p->commits = position;
     return ERR_OK;
+}
+
+void worker_part_commits_name(const struct worker *w, int32_t number, char out[MOVE_NAME_MAX])
+{
+    char trades[300];
+    distributed_move_name(&w->bus, BUS_TRADES, number, trades);
+    snprintf(out, MOVE_NAME_MAX, "%s/commits", trades);
 }
 
 int64_t worker_part_position(const struct part *p)
@@ -32,6 +42,7 @@ static enum err_code load(struct worker *w, struct part *p, struct bus_offsets *
     char prefix[SHARD_PREFIX_MAX];
     struct wanted wanted = {w, p};
     p->committed = (struct bus_offsets){0};
+    /* Before the states: where another owner commits in between, our next commit is fenced. */
     TRY(lake_each_position(w->lake, "", note_position, &wanted, e));
     p->next = p->committed;
     snprintf(prefix, sizeof prefix, "%d/", p->number);
@@ -73,6 +84,17 @@ void worker_part_close(struct worker *w, int32_t number)
     atomic_store(&w->partitions, w->owned_count);
 }
 
+/* Records of trades that nobody can read, and whose dead letters the lake holds already. */
+static bool is_known_dead(void *ctx, const struct dead *d)
+{
+    const struct wanted *wanted = ctx;
+    char topic[300];
+    distributed_move_name(&wanted->w->bus, BUS_TRADES, wanted->p->number, topic);
+    size_t n = strlen(topic);
+    return d->sequence <= wanted->p->rebuild_upto && d->connection.n > n &&
+           memcmp(d->connection.p, topic, n) == 0 && d->connection.p[n] == '/';
+}
+
 /* The trades that the lake holds already come again only for the open windows. The view shares the batch's arrays. */
 static enum err_code push_new(struct worker *w, const struct part *p, const struct batch *b,
                               struct err *e)
@@ -92,6 +114,8 @@ static enum err_code push_new(struct worker *w, const struct part *p, const stru
 static void renumber(const struct part *p, struct batch *b)
 {
     int64_t trades = p->next.next[BUS_TRADES], gaps = p->next.next[BUS_GAPS];
+    /* Only trades are read again: a gap that comes meanwhile is news, behind all that the state holds. */
+    int64_t known = p->rebuild_upto;
     for (size_t i = 0; i < b->event_count; i++) {
         struct event_ref r = b->order[i];
         if (r.type == EVENT_TRADE) {
@@ -99,7 +123,8 @@ static void renumber(const struct part *p, struct batch *b)
             b->trades[r.index].sequence = trades << GAP_BITS;
         } else if (r.type == EVENT_GAP) {
             gaps = b->gaps[r.index].sequence;
-            b->gaps[r.index].sequence = trades << GAP_BITS | (gaps & GAP_MASK);
+            int64_t at = trades > known ? trades : known;
+            b->gaps[r.index].sequence = at << GAP_BITS | (gaps & GAP_MASK);
         }
     }
     b->first_sequence = p->next.next[BUS_TRADES] << GAP_BITS | 1;
@@ -135,7 +160,9 @@ static enum err_code finish_before(struct worker *w, struct part *p, struct err 
 enum err_code worker_part_take(struct worker *w, struct part *p, struct batch *b,
                                const struct bus_offsets *next, struct err *e)
 {
+    struct wanted wanted = {w, p};
     TRY(finish_before(w, p, e));
+    if (part_is_rebuilding(p)) batch_drop_deads(b, is_known_dead, &wanted);
     TRY(push_new(w, p, b, e));
     if (next->next[BUS_TRADES] > p->rebuild_upto) note_receipt(w, b);
     renumber(p, b);
@@ -150,7 +177,12 @@ enum err_code worker_part_take(struct worker *w, struct part *p, struct batch *b
 enum err_code worker_part_tick(struct worker *w, struct part *p, struct err *e)
 {
     int64_t clock_ns, finishes;
-    if (p->next.next[BUS_TRADES] < p->rebuild_upto) return ERR_OK;
+    struct bus_offsets next;
+    /* What is committed may end with a mark of a transaction, behind which nothing comes while the market is quiet. */
+    if (part_is_rebuilding(p) && bus_consumer_next(w->consumer, p->number, &next) &&
+        next.next[BUS_TRADES] >= p->rebuild_upto)
+        p->next = next;
+    if (part_is_rebuilding(p)) return ERR_OK;
     if (!bus_consumer_clock(w->consumer, p->number, &clock_ns, &finishes)) return ERR_OK;
     if (finishes > p->shard.finishes) {
         p->shard.finishes = finishes;

@@ -84,10 +84,12 @@ static enum err_code put_position(void *ctx, struct str name, int64_t position, 
     int topic;
     int32_t number;
     (void)e;
+    bool place = p->view->has_bus && partition_of(p, name, &topic, &number);
+    if (p->view->has_bus && !place) return ERR_OK; /* how many commits a partition has had */
     buf_addf(p->out, "%s{\"name\":", p->count++ ? "," : "");
     buf_add_json(p->out, name);
     buf_addf(p->out, ",\"position\":%lld", (long long)position);
-    if (p->view->has_bus && partition_of(p, name, &topic, &number)) {
+    if (place) {
         int64_t end = p->now->ends[topic][number], lag = end - position;
         /* Ends are looked up apart from positions, a moment earlier or later. */
         if (lag < 0) lag = 0;

@@ -116,6 +116,51 @@ static void test_batch(void **state)
     batch_pool_free(pool);
 }
 
+static bool is_odd(void *ctx, const struct dead *d)
+{
+    (void)ctx;
+    return d->position % 2;
+}
+
+/* Every event and every extra still belongs to what it did: positions of dead letters are their numbers. */
+static void test_dead_letters_dropped(void **state)
+{
+    (void)state;
+    struct batch_pool *pool = batch_pool_new(1, 100, 1 << 20);
+    struct batch *b = batch_get(pool, 0);
+    struct extra_column note = {
+        .table = TABLE_DEAD_LETTERS, .type = COLUMN_LONG, .name = STR("note")};
+    struct extra_column fee = {.table = TABLE_TRADES, .type = COLUMN_LONG, .name = STR("fee")};
+    uint32_t notes = (uint32_t)batch_extra_column(b, &note),
+             fees = (uint32_t)batch_extra_column(b, &fee);
+    for (int i = 0; i < 20; i++) {
+        batch_add_trade(b)->sequence = i;
+        *batch_add_extra(b) = (struct extra){.column = fees, .index = (uint32_t)i, .number = i};
+        batch_add_dead(b)->position = i;
+        *batch_add_extra(b) = (struct extra){.column = notes, .index = (uint32_t)i, .number = i};
+    }
+    batch_drop_deads(b, is_odd, NULL);
+    assert_int_equal(b->dead_count, 10);
+    assert_int_equal(b->trade_count, 20);
+    assert_int_equal(b->event_count, 30);
+    assert_int_equal(b->extra_count, 30);
+    int64_t dead = 0, trade = 0;
+    for (size_t i = 0; i < b->event_count; i++) {
+        struct event_ref r = b->order[i];
+        if (r.type == EVENT_TRADE)
+            assert_int_equal(b->trades[r.index].sequence, trade++);
+        else
+            assert_int_equal(b->deads[r.index].position, 2 * dead++);
+    }
+    for (size_t i = 0; i < b->extra_count; i++) {
+        const struct extra *x = &b->extras[i];
+        int64_t of = x->column == fees ? b->trades[x->index].sequence : b->deads[x->index].position;
+        assert_int_equal(of, x->number);
+    }
+    batch_put(b);
+    batch_pool_free(pool);
+}
+
 static void test_schema(void **state)
 {
     (void)state;
@@ -136,7 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_series),     cmocka_unit_test(test_proof_is_stable),
         cmocka_unit_test(test_proof_sets), cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_schema),     cmocka_unit_test(test_dead_letters_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
