@@ -321,7 +321,8 @@ enum err_code rest_send_change(struct lake *l, struct lake_change *c, struct str
 
 /* ---- which tables the state is of */
 
-#define BOUND "catalog/" /* + table: its uuid, among the states */
+#define BOUND "catalog/"      /* + table: its uuid, among the states */
+#define LAST  "catalog-fold/" /* + table: the last fold in it */
 
 struct binding {
     struct lake *l;
@@ -364,7 +365,8 @@ static enum err_code check_binding(const struct binding *b, enum table_id id, st
                    "it was dropped and made anew, or lake.catalog or lake.rest_warehouse changed",
                    r->address, name, b->l->catalog_path);
     }
-    if (rest_was_folded(buf_str(&r->tables[id].metadata)))
+    char fold[LAKE_UUID_TEXT];
+    if (rest_last_fold(buf_str(&r->tables[id].metadata), fold))
         return ERR(e, ERR_CONFIG,
                    "%s: table " LAKE_NAMESPACE ".%s is written with another database of positions "
                    "than %s: check lake.state_url",
@@ -392,6 +394,48 @@ static enum err_code bind_tables(struct binding *b, struct err *e)
         count++;
     }
     return count && !b->l->o.read_only ? lake_catalog_put_states(b->l, puts, count, e) : ERR_OK;
+}
+
+struct folds {
+    char last[TABLE_MAX][LAKE_UUID_TEXT];
+};
+
+static enum err_code take_fold(void *ctx, struct str name, struct str bytes, struct err *e)
+{
+    struct folds *f = ctx;
+    struct str table = {name.p + strlen(LAST), name.n - strlen(LAST)};
+    (void)e;
+    for (int id = 0; id < TABLE_MAX; id++)
+        if (str_is(table, table_of((enum table_id)id)->name))
+            str_copy(f->last[id], sizeof f->last[id], bytes);
+    return ERR_OK;
+}
+
+enum err_code rest_check_folds(struct lake *l, const bool which[TABLE_MAX], const char *fold,
+                               struct err *e)
+{
+    struct folds f = {0};
+    char there[LAKE_UUID_TEXT];
+    TRY(lake_each_state(l, LAST, take_fold, &f, e));
+    for (int id = 0; id < TABLE_MAX; id++) {
+        const struct lake_table *t = &l->tables[id];
+        if (!which[id] || !rest_last_fold(buf_str(&t->metadata), there)) continue;
+        if (strcmp(there, f.last[id]) == 0 || strcmp(there, fold) == 0) continue;
+        return ERR(
+            e, ERR_HOLE,
+            "%s: the last fold in table " LAKE_NAMESPACE ".%s is %s, and that of the state in "
+            "%s is %s: it was restored from a backup, or lost its last transactions. "
+            "Nothing is written, it would be twice in the table (docs/operating.md, \"Backup "
+            "past one machine\")",
+            l->rest->address, t->t->name, there, l->catalog_path,
+            *f.last[id] ? f.last[id] : "none");
+    }
+    return ERR_OK;
+}
+
+void rest_fold_state(enum table_id id, char out[64])
+{
+    snprintf(out, 64, LAST "%s", table_of(id)->name);
 }
 
 enum err_code rest_refuse_bound(struct lake *l, struct err *e)

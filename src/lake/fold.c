@@ -253,6 +253,17 @@ static void merge_table(struct fold *f, struct lake_change *c, struct lake_repla
     free(k.rows);
 }
 
+/* Which fold was the last one in each table, for rest_check_folds. */
+static void note_fold(struct fold *f, enum table_id id)
+{
+    char name[64], *copy = arena_alloc(&f->memory, sizeof name);
+    CHECK(copy != NULL); /* far below the limit of what rows may hold */
+    rest_fold_state(id, name);
+    memcpy(copy, name, sizeof name);
+    const struct lake_state_put put = {copy, str_of(f->id)};
+    put_state(f, &put);
+}
+
 static bool has_files(const struct fold *f, int id)
 {
     for (size_t i = 0; i < f->row_count; i++)
@@ -272,7 +283,8 @@ static enum err_code make_changes(struct fold *f, struct err *e)
         struct lake_replacing *r = &f->replacing[f->change_count];
         struct lake_table *t = &f->l->tables[id];
         bool moved;
-        TRY(lake_table_refresh(f->l, t, &moved, e));
+        if (!f->l->rest) TRY(lake_table_refresh(f->l, t, &moved, e)); /* else just done */
+        if (f->l->rest) note_fold(f, (enum table_id)id);
         if (f->l->rest && rest_has_commit(buf_str(&t->metadata), f->id, -1)) continue;
         f->pointers[f->change_count++] = c;
         lake_change_init(c, t, "append", last, f->l->commit_ns);
@@ -364,6 +376,20 @@ static enum err_code record(struct fold *f, bool *ret, struct err *e)
     return ERR_OK;
 }
 
+/* Loads the tables that the fold is for. */
+static enum err_code look_at_tables(struct fold *f, const char *recorded, bool *ret_any,
+                                    struct err *e)
+{
+    bool which[TABLE_MAX] = {false}, moved;
+    *ret_any = false;
+    for (int id = 0; id < TABLE_MAX; id++) {
+        which[id] = has_files(f, id);
+        *ret_any |= which[id];
+        if (which[id]) TRY(lake_table_refresh(f->l, &f->l->tables[id], &moved, e));
+    }
+    return rest_check_folds(f->l, which, recorded, e);
+}
+
 /* ERR_NOT_FOUND: nothing waits that we can read. *ret false: nothing is left to be done. */
 static enum err_code take_rows(struct fold *f, bool *ret, struct err *e)
 {
@@ -378,9 +404,10 @@ static enum err_code take_rows(struct fold *f, bool *ret, struct err *e)
                    "%s: a fold of a newer version is not finished: start a worker of that version",
                    f->l->catalog_path);
     if (f->row_count == 0) return ERR_NOT_FOUND;
-    bool any = false;
-    for (int id = 0; id < TABLE_MAX; id++) any |= has_files(f, id);
-    return f->l->rest && any && !*recorded ? record(f, ret, e) : ERR_OK;
+    bool any;
+    if (!f->l->rest) return ERR_OK;
+    TRY(look_at_tables(f, recorded, &any, e));
+    return any && !*recorded ? record(f, ret, e) : ERR_OK;
 }
 
 static enum err_code fold_rows(struct fold *f, struct err *e)

@@ -87,8 +87,8 @@ enum err_code rest_parse_loaded(yyjson_val *root, struct rest_loaded *ret, struc
 /* Whether a snapshot of this fold, or the one with this id (-1: none), is below the current one, or the table's property says
  * that the fold was the last one. Walks parents: others may have added theirs on top. */
 bool rest_has_commit(struct str metadata, const char *fold, int64_t snapshot_id);
-/* Whether ticklake has ever folded into this table. */
-bool rest_was_folded(struct str metadata);
+/* The id of the last fold in this table by its property; false: none ever. */
+bool rest_last_fold(struct str metadata, char out[LAKE_UUID_TEXT]);
 /* The request that makes a table like this metadata JSON. */
 enum err_code rest_create_body(const char *name, struct str metadata, struct buf *out,
                                struct err *e) MUST_USE;
@@ -121,6 +121,11 @@ enum err_code rest_send_change(struct lake *l, struct lake_change *c, struct str
                                bool *ret_won, struct err *e) MUST_USE;
 /* State database and tables belong together, from the first open on. */
 enum err_code rest_bind(struct lake *l, struct err *e) MUST_USE;
+/* That the last fold of each of these tables, as just loaded, is the one that the state knows, or `fold`: a state that was restored from a backup, or lost
+ * its last transactions to a failover, would make everything since then again. With every fold the state gets rest_fold_state. */
+enum err_code rest_check_folds(struct lake *l, const bool which[TABLE_MAX], const char *fold,
+                               struct err *e) MUST_USE;
+void rest_fold_state(enum table_id id, char out[64]);
 /* Where the tables are to be in PostgreSQL itself: that its positions are not of tables elsewhere. */
 enum err_code rest_refuse_bound(struct lake *l, struct err *e) MUST_USE;
 enum err_code rest_probe(struct lake *l, struct err *e) MUST_USE;

@@ -105,13 +105,15 @@ bool rest_has_commit(struct str metadata, const char *fold, int64_t snapshot_id)
     return has;
 }
 
-bool rest_was_folded(struct str metadata)
+bool rest_last_fold(struct str metadata, char out[LAKE_UUID_TEXT])
 {
     yyjson_doc *doc = yyjson_read(metadata.p, metadata.n, 0);
     yyjson_val *properties = yyjson_obj_get(yyjson_doc_get_root(doc), "properties");
-    bool was = text(properties, REST_FOLD).n > 0;
+    struct str fold = text(properties, REST_FOLD);
+    *out = 0;
+    if (fold.n && !str_copy(out, LAKE_UUID_TEXT, fold)) memcpy(out, "?", 2); /* no id of ours */
     yyjson_doc_free(doc);
-    return was;
+    return *out != 0;
 }
 
 /* ---- requests */

@@ -285,6 +285,11 @@ def test_what_is_wrong_is_told(lake):
     finally:
         with psycopg.connect(lake.admin, autocommit=True) as c:
             c.execute(f'DROP DATABASE {lake.name}_other WITH (FORCE)')
+    # A state older than the tables, restored or lost to a failover: what came since would be made again.
+    newest = lake.sql("SELECT bytes FROM ticklake.ticklake_state WHERE name = 'catalog-fold/trades'")[0][0]
+    lake.finish(lake.start('w0', [0], 2 * ROWS))
+    lake.sql("UPDATE ticklake.ticklake_state SET bytes = %s WHERE name = 'catalog-fold/trades'", newest)
+    refused(lake, 79, 'market.trades', newest.decode(), 'restored', partitions=(5,))
     # The catalog in PostgreSQL itself, over positions of tables elsewhere.
     refused(lake, 78, 'REST catalog', LAKE_REST_URI=None)
     lake.catalog().drop_table('market.gaps')
