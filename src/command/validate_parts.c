@@ -242,6 +242,11 @@ static void try_s3(struct trying *t)
     struct err e = {0};
     bool conditional = false;
     if (!c->lake.warehouse || !str_starts(str_of(c->lake.warehouse), "s3")) return;
+    if (config_rest_catalog(c) && c->lake.rest_vended_credentials) {
+        struct found given = {"S3 warehouse", c->lake.warehouse, ERR_OK};
+        validate_tell(t->f, &given, "not tried: the catalog gives credentials table by table");
+        return;
+    }
     struct s3 *s = s3_new(&t->l->parts.s3);
     struct found found = {"S3 warehouse", c->lake.warehouse,
                           s3_probe(s, str_of(c->lake.warehouse), &conditional, &e)};

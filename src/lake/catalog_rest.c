@@ -1,3 +1,4 @@
+#include "io/clock.h"
 #include "lake/rest_internal.h"
 
 #include <stdio.h>
@@ -7,6 +8,8 @@
 
 #define TABLES "/namespaces/" LAKE_NAMESPACE "/tables"
 enum { PREFIX_MAX = REST_URI_MAX / 2 };
+#define VENDED_AGE_NS                                                                              \
+    (5 * NS_PER_MINUTE) /* they are good for a quarter of an hour at least, usually an hour */
 
 /* ---- opening */
 
@@ -176,9 +179,23 @@ enum err_code rest_probe(struct lake *l, struct err *e)
 
 /* ---- loading */
 
-static enum err_code take_loaded(struct lake_rest *r, const struct table *t,
-                                 const struct rest_answer *a, struct err *e)
+/* A commit's answer has none: those of the last load stay. */
+static void take_vended(struct lake *l, const struct table *t, yyjson_val *root,
+                        const struct rest_loaded *loaded)
 {
+    struct lake_vended_text given;
+    yyjson_val *location = yyjson_obj_get(loaded->metadata, "location");
+    rest_parse_vended(root, (struct str){yyjson_get_str(location), yyjson_get_len(location)},
+                      &given);
+    if (!given.access_key.n) return;
+    lake_objects_vended(l, t->id, &given);
+    l->rest->tables[t->id].vended_ns = clock_mono_ns();
+}
+
+static enum err_code take_loaded(struct lake *l, const struct table *t, const struct rest_answer *a,
+                                 struct err *e)
+{
+    struct lake_rest *r = l->rest;
     struct rest_table *to = &r->tables[t->id];
     struct rest_loaded found;
     struct err why = {0};
@@ -202,6 +219,7 @@ static enum err_code take_loaded(struct lake_rest *r, const struct table *t,
     to->location = strndup(found.location.p, found.location.n);
     CHECK(to->location != NULL && to->uuid != NULL);
     str_copy(to->etag, sizeof to->etag, str_of(a->etag));
+    if (r->o.vended) take_vended(l, t, yyjson_doc_get_root(a->doc), &found);
     return ERR_OK;
 }
 
@@ -213,14 +231,14 @@ enum err_code rest_pointer(struct lake *l, const struct table *t, char **ret, st
     char path[128], asked[96];
     *ret = NULL;
     TRY(configure(r, e));
+    /* "Not modified" would bring no new credentials. */
+    bool known = at->location && *at->etag && !r->o.vended;
     snprintf(path, sizeof path, TABLES "/%s", t->name);
     snprintf(asked, sizeof asked, "load table " LAKE_NAMESPACE ".%s", t->name);
-    const struct rest_question q = {.method = "GET",
-                                    .path = path,
-                                    .asked = asked,
-                                    .etag = at->location && *at->etag ? at->etag : NULL};
+    const struct rest_question q = {
+        .method = "GET", .path = path, .asked = asked, .etag = known ? at->etag : NULL};
     enum err_code code = rest_ask(r, &q, &a, e);
-    if (code == ERR_OK && a.status != 304) code = take_loaded(r, t, &a, e);
+    if (code == ERR_OK && a.status != 304) code = take_loaded(l, t, &a, e);
     rest_answer_done(&a);
     if (code == ERR_NOT_FOUND) return ERR_OK;
     TRY(code);
@@ -236,6 +254,14 @@ enum err_code rest_metadata(struct lake *l, const struct table *t, struct buf *r
     buf_reset(ret);
     buf_add_str(ret, buf_str(from));
     return ret->failed ? ERR(e, ERR_FULL, "table %s: metadata too large", t->name) : ERR_OK;
+}
+
+enum err_code rest_refresh_vended(struct lake *l, enum table_id id, struct err *e)
+{
+    const struct rest_table *t = &l->rest->tables[id];
+    bool moved;
+    if (!t->vended_ns || clock_mono_ns() - t->vended_ns < VENDED_AGE_NS) return ERR_OK;
+    return lake_table_refresh(l, &l->tables[id], &moved, e);
 }
 
 /* ---- changing */
@@ -280,7 +306,7 @@ static enum err_code send(struct lake *l, const struct table *t, struct str body
     enum err_code code = rest_ask(r, &q, &a, &why);
     bool lost = is_lost(&a, code);
     int status = a.status;
-    if (code == ERR_OK) code = take_loaded(r, t, &a, &why);
+    if (code == ERR_OK) code = take_loaded(l, t, &a, &why);
     rest_answer_done(&a);
     *ret_won = code == ERR_OK;
     if (lost && code != ERR_OK) {

@@ -37,6 +37,12 @@ void lake_objects_close(struct lake *l);
 /* Object store of the options: each right tried; *grants gets the policy to grant. Nothing for a folder. */
 enum err_code lake_objects_probe(const struct lake_options *o, struct buf *grants,
                                  struct err *e) MUST_USE;
+/* From now on the files below this prefix are reached with these. Empty: none. */
+struct lake_vended_text {
+    struct str prefix, access_key, secret_key, session_token, endpoint, region;
+    bool virtual_host;
+};
+void lake_objects_vended(struct lake *l, enum table_id id, const struct lake_vended_text *t);
 /* Everything written (and removed) until now is in the store. To be called before anything points there: before the
  * transaction that moves pointers or queues files. */
 enum err_code lake_objects_flush(struct lake *l, struct err *e) MUST_USE;

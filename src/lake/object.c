@@ -20,9 +20,13 @@ struct lake_objects {
     struct lake_mirror mirror;
     pthread_mutex_t lock;
     pthread_cond_t more, fewer;
+    struct lake_vended vended[TABLE_MAX]; /* of a REST catalog */
+    struct lake_door doors[TABLE_MAX];    /* the lake thread's */
+    struct s3_options options;
     struct worker {
         struct lake_objects *objects;
         struct s3 *s3;
+        struct lake_door doors[TABLE_MAX];
         pthread_t thread;
     } workers[WORKERS];
     int worker_count;
@@ -56,7 +60,7 @@ static enum err_code work(struct s3 *s, const struct job *j, struct err *e)
 
 static void *run(void *arg)
 {
-    const struct worker *w = arg;
+    struct worker *w = arg;
     struct lake_objects *o = w->objects;
     pthread_mutex_lock(&o->lock);
     for (;;) {
@@ -68,9 +72,10 @@ static void *run(void *arg)
         o->waiting--;
         o->running++;
         bool skip = o->code != ERR_OK; /* what they are for has failed already */
+        struct s3 *s = lake_vended_door(o->vended, w->doors, &o->options, str_of(j->location));
         pthread_mutex_unlock(&o->lock);
         struct err e = {0};
-        enum err_code code = skip ? ERR_OK : work(w->s3, j, &e);
+        enum err_code code = skip ? ERR_OK : work(s ? s : w->s3, j, &e);
         pthread_mutex_lock(&o->lock);
         if (code != ERR_OK && o->code == ERR_OK) {
             o->code = code;
@@ -162,8 +167,10 @@ static enum err_code open_objects(struct lake *l, struct lake_objects *o, struct
     CHECK(n > 0 && (size_t)n < sizeof place &&
           str_copy(l->warehouse, sizeof l->warehouse, str_of(place)));
     o->s3 = s3_new(l->o.s3);
+    o->options = *l->o.s3;
     TRY(lake_mirror_open(&o->mirror, l->o.mirror, l->o.mirror_bytes, e));
-    if (l->o.read_only) return ERR_OK;
+    /* With a catalog's credentials there may be no other; names are unique, so that nothing hangs on conditions. */
+    if (l->o.read_only || (l->o.rest && l->o.rest->vended)) return ERR_OK;
     return s3_probe_conditional(o->s3, str_of(l->o.warehouse), &conditional, e);
 }
 
@@ -191,7 +198,10 @@ void lake_objects_close(struct lake *l)
     for (int i = 0; i < o->worker_count; i++) {
         pthread_join(o->workers[i].thread, NULL);
         s3_free(o->workers[i].s3);
+        lake_vended_close(o->workers[i].doors);
     }
+    lake_vended_close(o->doors);
+    for (int i = 0; i < TABLE_MAX; i++) lake_vended_free(&o->vended[i]);
     put_away(o, o->done);
     lake_mirror_close(&o->mirror);
     s3_free(o->s3);
@@ -200,6 +210,22 @@ void lake_objects_close(struct lake *l)
     pthread_mutex_destroy(&o->lock);
     free(o);
     l->objects = NULL;
+}
+
+void lake_objects_vended(struct lake *l, enum table_id id, const struct lake_vended_text *t)
+{
+    struct lake_objects *o = l->objects;
+    if (!o) return;
+    pthread_mutex_lock(&o->lock);
+    lake_vended_put(&o->vended[id], t);
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* Only the lake's thread changes what the catalog gave. */
+static struct s3 *store_of(struct lake_objects *o, struct str location)
+{
+    struct s3 *s = lake_vended_door(o->vended, o->doors, &o->options, location);
+    return s ? s : o->s3;
 }
 
 static const char grants[] =
@@ -249,7 +275,7 @@ static enum err_code fetch(struct lake *l, struct str location, int64_t size, bo
     struct lake_mirror *m = &l->objects->mirror;
     if (lake_mirror_has(m, location, size, anew, out)) return ERR_OK;
     lake_mirror_room(m, size);
-    enum err_code code = s3_get_file(l->objects->s3, location, out, e);
+    enum err_code code = s3_get_file(store_of(l->objects, location), location, out, e);
     if (code == ERR_NOT_FOUND) {
         if (e) e->code = ERR_CORRUPT;
         err_prefix(e, "the object is missing: ");
@@ -282,7 +308,7 @@ enum err_code lake_file_size(struct lake *l, const char *location, int64_t *ret,
     char path[PATH_LIMIT];
     if (lake_is_object(str_of(location))) {
         TRY(need_objects(l, str_of(location), e));
-        return s3_head(l->objects->s3, str_of(location), ret, e);
+        return s3_head(store_of(l->objects, str_of(location)), str_of(location), ret, e);
     }
     TRY(lake_path_of(str_of(location), path, e));
     *ret = file_size(path);
@@ -369,5 +395,5 @@ enum err_code lake_objects_list(struct lake *l, const char *location,
     struct listing w = {each, ctx};
     TRY(need_objects(l, str_of(location), e));
     snprintf(prefix, sizeof prefix, "%s/", location);
-    return s3_list(l->objects->s3, str_of(prefix), pass_on, &w, e);
+    return s3_list(store_of(l->objects, str_of(prefix)), str_of(prefix), pass_on, &w, e);
 }

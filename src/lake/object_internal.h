@@ -35,4 +35,22 @@ void lake_mirror_put(struct lake_mirror *m, struct str location, int64_t size, b
 void lake_mirror_pin(struct lake_mirror *m, struct str location, int by);
 void lake_mirror_drop(struct lake_mirror *m, struct str location);
 
+/* ---- vended.c: credentials of a REST catalog for the files of one table. */
+struct lake_vended {
+    char *prefix; /* locations they are for */
+    char *access_key, *secret_key, *session_token, *endpoint, *region;
+    bool virtual_host;
+    uint32_t version; /* another one: made anew */
+};
+struct lake_door { /* somebody's own connections with them */
+    struct s3 *s3;
+    uint32_t version;
+};
+void lake_vended_put(struct lake_vended *v, const struct lake_vended_text *t);
+void lake_vended_free(struct lake_vended *v);
+/* NULL: none are for this location. `given` and `doors` have TABLE_MAX items; nobody may change `given` meanwhile. */
+struct s3 *lake_vended_door(const struct lake_vended *given, struct lake_door *doors,
+                            const struct s3_options *standard, struct str location);
+void lake_vended_close(struct lake_door *doors);
+
 #endif

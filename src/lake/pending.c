@@ -1,6 +1,7 @@
 #include "base/crash.h"
 #include "io/clock.h"
 #include "lake/queue_internal.h"
+#include "lake/rest_internal.h"
 
 #include <stdlib.h>
 
@@ -74,6 +75,7 @@ static enum err_code write_table(struct lake *l, enum table_id id, struct lake_c
 {
     lake_change_init(c, &l->tables[id], "append", 0, l->commit_ns);
     if (l->rows[id].count == 0) return ERR_OK;
+    if (l->rest) TRY(rest_refresh_vended(l, id, e));
     TRY(lake_write_rows(l, c, e));
     t->files = calloc(c->added_count, sizeof *t->files);
     CHECK(t->files != NULL);

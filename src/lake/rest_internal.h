@@ -25,6 +25,7 @@ struct rest_table {
     char *uuid;     /* never changes while the lake is open */
     char etag[REST_ETAG_MAX];
     struct buf metadata;
+    int64_t vended_ns; /* when credentials for its files were given last; 0: never */
 };
 struct lake_rest {
     struct lake_rest_options o;
@@ -82,6 +83,8 @@ struct rest_loaded {
     struct str location, uuid;
     yyjson_val *metadata;
 };
+/* Credentials for the files of the table at `location`; an empty access key: none are given. */
+void rest_parse_vended(yyjson_val *root, struct str location, struct lake_vended_text *ret);
 /* ERR_PARSE: not an answer to a load, a create or a commit. */
 enum err_code rest_parse_loaded(yyjson_val *root, struct rest_loaded *ret, struct err *e) MUST_USE;
 /* Whether a snapshot of this fold, or the one with this id (-1: none), is below the current one, or the table's property says
@@ -111,6 +114,8 @@ enum err_code rest_pointer(struct lake *l, const struct table *t, char **ret,
 /* As the server gave it with that pointer. */
 enum err_code rest_metadata(struct lake *l, const struct table *t, struct buf *ret,
                             struct err *e) MUST_USE;
+/* Before files are written: credentials that were given a while ago are asked for again. */
+enum err_code rest_refresh_vended(struct lake *l, enum table_id id, struct err *e) MUST_USE;
 enum err_code rest_create(struct lake *l, const struct table *t, struct str metadata,
                           struct err *e) MUST_USE;
 /* Once. *ret_won false: 409, or nobody knows: to be looked at (r->lost says what came). */

@@ -80,6 +80,38 @@ enum err_code rest_parse_loaded(yyjson_val *root, struct rest_loaded *ret, struc
     return ERR_OK;
 }
 
+static struct str bounded(yyjson_val *settings, const char *key)
+{
+    struct str s = text(settings, key);
+    return s.n < 8192 && !memchr(s.n ? s.p : "", 0, s.n) ? s : (struct str){NULL, 0};
+}
+
+/* The longest prefix counts; without such a list the table's own settings, for all of it. */
+void rest_parse_vended(yyjson_val *root, struct str location, struct lake_vended_text *ret)
+{
+    yyjson_val *settings = yyjson_obj_get(root, "config"), *item;
+    struct str prefix = location, longest = {NULL, 0};
+    size_t i, max;
+    yyjson_arr_foreach(yyjson_obj_get(root, "storage-credentials"), i, max, item)
+    {
+        struct str p = bounded(item, "prefix");
+        bool below = p.n && p.n <= location.n && memcmp(p.p, location.p, p.n) == 0;
+        if (!below || p.n < longest.n) continue;
+        prefix = longest = p;
+        settings = yyjson_obj_get(item, "config");
+    }
+    struct str region = bounded(settings, "client.region");
+    *ret = (struct lake_vended_text){
+        .prefix = prefix,
+        .access_key = bounded(settings, "s3.access-key-id"),
+        .secret_key = bounded(settings, "s3.secret-access-key"),
+        .session_token = bounded(settings, "s3.session-token"),
+        .endpoint = bounded(settings, "s3.endpoint"),
+        .region = region.n ? region : bounded(settings, "s3.region"),
+        .virtual_host = !str_is(bounded(settings, "s3.path-style-access"), "true")};
+    if (!ret->access_key.n || !ret->secret_key.n) *ret = (struct lake_vended_text){0};
+}
+
 /* ---- what a table's metadata tells of our commits */
 
 /* Every snapshot of ours is made on `main`, so that being in the list says that it was committed: also where others have

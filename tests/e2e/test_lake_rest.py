@@ -22,7 +22,7 @@ import pytest
 psycopg = pytest.importorskip('psycopg')
 import conftest  # noqa: E402
 import test_distributed  # noqa: E402
-from distributed import PARTS, Deployment  # noqa: E402
+from distributed import PARTS, Deployment, Flow  # noqa: E402
 from distributed_faults import Cut  # noqa: E402
 from stack_tools import wait_until  # noqa: E402
 from test_lake_postgres import DEADLINE_S, ROWS, TOOL, Lake, Proxy  # noqa: E402
@@ -225,7 +225,7 @@ def test_a_recorded_fold_is_waited_for(lake):
     lake.finish(lake.start('w0', [0], 100))
     lake.finish(lake.start('w0', [0], 200, crash='lake.before_pointer:1'), check=-signal.SIGKILL)
     assert lake.sql('SELECT count(*) FROM ticklake.ticklake_queue WHERE state = 0 AND fold IS NOT NULL') == [(1,)]
-    line = [str(TOOL), 'check', lake.url, lake.warehouse, '1']
+    line = [str(TOOL), 'check', lake.url, lake.warehouse, '2']
     checking = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=lake.environ())
     wait_until(lambda: lake.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
                                 "application_name LIKE '%%check%%'")[0][0], DEADLINE_S, 'the check is at it')
@@ -242,7 +242,7 @@ def test_a_rival_appends(lake):
     from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
     pytest.importorskip('pyiceberg_core')
     import pyarrow as pa
-    workers = [lake.start(f'w{i}', [i], 800, 'compact') for i in range(2)]
+    workers = [lake.start(f'w{i}', [i], 500, 'compact') for i in range(2)]
     wait_until(lambda: lake.total() > 100, DEADLINE_S, 'first rows')
     appended = 0
     rows = lake.catalog().load_table('market.trades').scan(limit=1).to_arrow()
@@ -254,9 +254,9 @@ def test_a_rival_appends(lake):
             appended += 1
     told = [lake.finish(w) for w in workers]
     assert sum(t['compactions'] for t in told) > 0
-    assert lake.check(2)['rows'] == 1600
+    assert lake.check(2)['rows'] == 1000
     venues = lake.catalog().load_table('market.trades').scan(selected_fields=('venue',)).to_arrow()['venue'].to_pylist()
-    assert venues.count('elsewhere') == appended and len(venues) == appended + 1600
+    assert venues.count('elsewhere') == appended and len(venues) == appended + 1000
 
 
 # --- bad input ---
@@ -311,7 +311,7 @@ def test_a_foreign_table_is_not_touched(lake):
 class Checking:
     """In front of the server: requests that `allows(method, path, headers, body)` refuses get 403, the others go on with the token."""
 
-    def __init__(self, environment, allows, answer=None):
+    def __init__(self, environment, allows, answer=None, change=lambda method, path, headers, body: body):
         target, token = environment['TICKLAKE_STACK_REST_URL'].split('//')[1], environment['TICKLAKE_STACK_REST_TOKEN']
         self.refused, self.passed = [], 0
         outer = self
@@ -337,7 +337,8 @@ class Checking:
                 kept = {k: v for k, v in self.headers.items() if k.lower() in ('content-type', 'accept', 'if-none-match')}
                 onward.request(self.command, self.path, body or None, {**kept, 'Authorization': f'Bearer {token}'})
                 got = onward.getresponse()
-                self.give(got.status, {k: v for k, v in got.getheaders() if k.lower() in ('content-type', 'etag')}, got.read())
+                headers = {k: v for k, v in got.getheaders() if k.lower() in ('content-type', 'etag')}
+                self.give(got.status, headers, change(self.command, self.path, self.headers, got.read()))
 
             def give(self, status, headers, body):
                 self.send_response(status)
@@ -452,6 +453,36 @@ def test_a_token_for_a_credential(lake):
     assert lake.check(1)['rows'] == 200
 
 
+def test_credentials_of_the_catalog(lake):
+    """Ours would be refused by the store; what comes with the tables is used, the longest prefix of it."""
+    env, given = lake.environment, []
+
+    def change(method, path, headers, body):
+        if method != 'GET' or '/tables/' not in path or headers.get('X-Iceberg-Access-Delegation') != 'vended-credentials':
+            return body
+        table, good = json.loads(body), {'s3.access-key-id': env['TICKLAKE_S3__ACCESS_KEY'],
+                                         's3.secret-access-key': env['TICKLAKE_S3__SECRET_KEY'], 'client.region': env['TICKLAKE_S3__REGION'],
+                                         's3.endpoint': env['TICKLAKE_S3__ENDPOINT'], 's3.path-style-access': 'true'}
+        bad = {**good, 's3.secret-access-key': 'hunter2'}
+        if 'metadata' not in table:
+            return body
+        given.append(path)
+        if path.endswith('trades'):
+            table['config'] = good
+        else:
+            table['config'] = bad
+            table['storage-credentials'] = [{'prefix': 's3://', 'config': bad}, {'prefix': lake.warehouse, 'config': good}]
+        return json.dumps(table).encode()
+
+    with Checking(env, lambda *_: None, change=change) as proxy:
+        settings = {'LAKE_REST_URI': proxy.address, 'TICKLAKE_S3__SECRET_KEY': 'wrong'}
+        lake.finish(lake.start('w0', [0], 200, 'compact', LAKE_REST_VENDED='1', **settings))
+        assert {p.rsplit('/', 1)[1] for p in given} == set(conftest.TABLES)
+        assert lake.check(1, LAKE_REST_VENDED='1', **settings)['rows'] == 200
+        lake.check(1, code=77, **settings)
+    lake.check_by_pyiceberg(1, 200)
+
+
 def test_a_busy_server_is_waited_for(lake):
     """429 and 503 with Retry-After; 500 and 504 after the server did it, and before."""
     draw, bad = random.Random(7), []
@@ -463,10 +494,10 @@ def test_a_busy_server_is_waited_for(lake):
             return status, b'<html>busy</html>', {'Retry-After': '0'}
 
     with Checking(lake.environment, lambda *_: None, answer) as proxy:
-        told = lake.finish(lake.start('w0', [0], 300, LAKE_REST_URI=proxy.address))
+        told = lake.finish(lake.start('w0', [0], 200, LAKE_REST_URI=proxy.address))
         assert told['fenced'] == 0 and set(bad) == {429, 503, 500, 504}
-    assert lake.check(1)['rows'] == 300
-    lake.check_by_pyiceberg(1, 300)
+    assert lake.check(1)['rows'] == 200
+    lake.check_by_pyiceberg(1, 200)
 
 
 # --- the whole way ---
@@ -474,14 +505,13 @@ def test_a_busy_server_is_waited_for(lake):
 QUICK = {'TICKLAKE_BUS__PROPERTIES': 'consumer.session.timeout.ms=6000'}  # how long a killed member is waited for
 
 
-class RestDeployment(Deployment):
+class OverRest:
     """A deployment whose tables are in the REST catalog; the state is where the store is."""
 
-    def __init__(self, folder, environment, catalog=None, **sections):
+    def sections(self, environment, catalog=None):
         self.rest_warehouse = 'd' + uuid.uuid4().hex[:10]
-        super().__init__(folder, environment, lake={
-            'catalog': catalog or environment['TICKLAKE_STACK_REST_URL'], 'rest_warehouse': self.rest_warehouse,
-            'rest_token': environment['TICKLAKE_STACK_REST_TOKEN'], **sections.pop('lake', {})}, **sections)
+        return {'lake': {'catalog': catalog or environment['TICKLAKE_STACK_REST_URL'], 'rest_warehouse': self.rest_warehouse,
+                         'rest_token': environment['TICKLAKE_STACK_REST_TOKEN']}}
 
     def catalog(self):
         return rest_catalog(self.base, self.rest_warehouse)
@@ -492,12 +522,22 @@ class RestDeployment(Deployment):
                 p.stop()
 
 
+class RestDeployment(OverRest, Deployment):
+    def __init__(self, folder, environment):
+        super().__init__(folder, environment, **self.sections(environment))
+
+
+class RestFlow(OverRest, Flow):
+    def __init__(self, folder, environment, catalog, **kw):
+        super().__init__(folder, environment, **kw, **self.sections(environment, catalog))
+
+
 @pytest.fixture
 def new_deployment(tmp_path, stack):
     made, environment = [], stack.up(*PARTS, 'rest').env()
 
-    def make(**kw):
-        made.append(RestDeployment(tmp_path / f'deployment{len(made)}', environment, **kw))
+    def make(kind=RestDeployment, **kw):
+        made.append(kind(tmp_path / f'deployment{len(made)}', environment, **kw))
         return made[-1]
 
     yield make
@@ -505,42 +545,88 @@ def new_deployment(tmp_path, stack):
         d.close()
 
 
+def halves_of_the_sample(folder):
+    lines = gzip.open(conftest.SAMPLES / 'binance/btcusdt_20240808.gz').readlines()
+    for n, half in enumerate((lines[:len(lines) // 2], lines[len(lines) // 2:])):
+        path = folder / f'btcusdt_{n}.gz'
+        path.write_bytes(gzip.compress(b''.join(half)))
+        yield path
+
+
+def assert_same_as_embedded(d, folder, paths):
+    expected = test_distributed.embedded(folder, *paths)
+    test_distributed.assert_same(d.everything(test_distributed.DISTRIBUTED_LEFT_OUT), expected)
+    return expected['trades'].num_rows
+
+
 def test_the_samples_give_the_same_lake_as_embedded(tmp_path, new_deployment):
     d = new_deployment()
-    lines, halves = gzip.open(conftest.SAMPLES / 'binance/btcusdt_20240808.gz').readlines(), []
-    for n, half in enumerate((lines[:len(lines) // 2], lines[len(lines) // 2:])):
-        halves.append(tmp_path / f'btcusdt_{n}.gz')
-        halves[-1].write_bytes(gzip.compress(b''.join(half)))
-    paths = [halves[0], conftest.SAMPLES / 'tiingo']
+    paths = [*halves_of_the_sample(tmp_path), conftest.SAMPLES / 'tiingo']
     for path in paths:
         d.run('replay', path)
     d.start('bus')
-    workers = [d.start('process,lake') for _ in range(2)]
+    for _ in range(2):
+        d.start('process,lake')
     told = d.settle()
-    expected = test_distributed.embedded(tmp_path / 'embedded', *paths)
-    left_out = test_distributed.DISTRIBUTED_LEFT_OUT
-    assert told['trades'] == expected['trades'].num_rows > 1000
-    test_distributed.assert_same(d.everything(left_out), expected)
-    # All of them go, the next is killed between two tables, and what it began is finished by whoever comes after it.
-    for w in workers:
-        w.stop()
-    d.run('replay', halves[1])
+    assert told['trades'] == assert_same_as_embedded(d, tmp_path / 'embedded', paths) > 2000
+    # What the commands say of it, and the upkeep by hand beside the workers.
+    lines = d.run('connect', 'pyiceberg').stdout
+    assert "'type': 'rest'" in lines and d.rest_warehouse in lines and d.base['TICKLAKE_STACK_REST_TOKEN'] not in lines
+    d.run('compact')
+    d.run('expire-snapshots', '--keep', '2')
+    d.run('remove-orphans', '--dry-run')
+    d.verify()
+    assert told['trades'] == d.count('trades')
+    d.stop_all()
+
+
+@longer
+def test_a_worker_is_killed_between_two_tables(tmp_path, new_deployment):
+    """All of them go, the next is killed there, and what it began is finished by whoever comes after it."""
+    d = new_deployment()
+    paths = [*halves_of_the_sample(tmp_path), conftest.SAMPLES / 'tiingo']
+    d.start('bus')
+    d.run('replay', paths[0])
+    first = d.start('process,lake')
+    d.settle()
+    first.stop()
+    for path in paths[1:]:
+        d.run('replay', path)
     victim = d.start('process,lake', env={'TICKLAKE_CRASH': 'rest.after_commit:1', **QUICK})
     wait_until(lambda: not victim.alive(), 120, 'it kills itself')
     assert victim.process.returncode == -signal.SIGKILL
     d.start('process,lake', env=QUICK)
     d.settle()
-    test_distributed.assert_same(d.everything(left_out), test_distributed.embedded(tmp_path / 'more', *paths, halves[1]))
-    # What the commands and the console say of it.
-    lines = d.run('connect', 'pyiceberg').stdout
-    assert "'type': 'rest'" in lines and d.rest_warehouse in lines and d.base['TICKLAKE_STACK_REST_TOKEN'] not in lines
-    done = d.run('validate', '--json', check=None)
-    assert d.base['TICKLAKE_STACK_REST_TOKEN'] not in done.stdout + done.stderr
-    d.run('compact')
-    d.run('expire-snapshots', '--keep', '2')
-    d.run('remove-orphans', '--dry-run')
-    d.verify()
+    assert_same_as_embedded(d, tmp_path / 'embedded', paths)
     d.stop_all()
+
+
+@longer
+def test_faults_while_data_flow(new_deployment, stack):
+    """1,000 trades a second; workers 1 to 3 to 1, one killed, the catalog cut off, cut off after it did it, killed and restarted."""
+    environment = stack.up(*PARTS, 'rest').env()
+    cut = Cut(environment['TICKLAKE_STACK_REST_URL'].split('//')[1])
+    f = new_deployment(RestFlow, catalog=f'http://{cut.address}', workers=1, rate=1000, worker_env=QUICK)
+    f.add_worker()
+    f.add_worker()
+    f.shared()
+    f.workers[1].kill()
+    f.flowing()
+    for _ in range(3):
+        cut.swallow_next(1, lambda data: data.startswith(b'POST') and b'/tables/' in data[:200])
+    f.flowing()
+    with cut.down():
+        f.simulator_ran(5)
+    f.flowing()
+    stack.kill('rest')
+    f.simulator_ran(2)
+    stack.start('rest')
+    f.flowing()
+    f.workers[0].stop()
+    f.flowing()
+    f.end()
+    cut.stop()
+    assert f.count('trades') == f.committed()
 
 
 def test_validate_names_what_is_wrong(new_deployment, tmp_path):
