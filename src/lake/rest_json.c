@@ -248,20 +248,19 @@ static void tell_schemas(const struct difference *x)
 static void tell_properties(const struct difference *x, const char *fold)
 {
     yyjson_val *before = yyjson_obj_get(x->before, "properties"),
-               *after = yyjson_obj_get(x->after, "properties"), *key, *value;
+               *after = yyjson_obj_get(x->after, "properties"), *key;
     yyjson_mut_val *set = yyjson_mut_obj(x->d), *gone = yyjson_mut_arr(x->d);
-    size_t i, max;
-    yyjson_obj_foreach(after, i, max, key, value)
-    {
-        yyjson_val *old = yyjson_obj_getn(before, yyjson_get_str(key), yyjson_get_len(key));
+    yyjson_obj_iter i = yyjson_obj_iter_with(after);
+    while ((key = yyjson_obj_iter_next(&i))) {
+        yyjson_val *old = yyjson_obj_getn(before, yyjson_get_str(key), yyjson_get_len(key)),
+                   *value = yyjson_obj_iter_get_val(key);
         if (!yyjson_is_str(value) || yyjson_equals(old, value)) continue;
         yyjson_mut_obj_add(set, copy(x->d, key), copy(x->d, value));
     }
-    yyjson_obj_foreach(before, i, max, key, value)
-    {
+    i = yyjson_obj_iter_with(before);
+    while ((key = yyjson_obj_iter_next(&i)))
         if (!yyjson_obj_getn(after, yyjson_get_str(key), yyjson_get_len(key)))
             yyjson_mut_arr_append(gone, copy(x->d, key));
-    }
     if (fold) yyjson_mut_obj_add_strcpy(x->d, set, REST_FOLD, fold);
     if (yyjson_mut_obj_size(set))
         yyjson_mut_obj_add_val(x->d, update(x, "set-properties"), "updates", set);
@@ -289,25 +288,23 @@ static void tell_snapshots(const struct difference *x, const char *fold, struct 
 static void tell_refs(const struct difference *x)
 {
     yyjson_val *before = yyjson_obj_get(x->before, "refs"),
-               *after = yyjson_obj_get(x->after, "refs"), *key, *ref, *k, *v;
-    size_t i, max, n, count;
-    yyjson_obj_foreach(after, i, max, key, ref)
-    {
-        yyjson_val *old = yyjson_obj_getn(before, yyjson_get_str(key), yyjson_get_len(key));
+               *after = yyjson_obj_get(x->after, "refs"), *key, *k;
+    yyjson_obj_iter i = yyjson_obj_iter_with(after);
+    while ((key = yyjson_obj_iter_next(&i))) {
+        yyjson_val *old = yyjson_obj_getn(before, yyjson_get_str(key), yyjson_get_len(key)),
+                   *ref = yyjson_obj_iter_get_val(key);
         if (yyjson_equals(old, ref)) continue;
         yyjson_mut_val *u = update(x, "set-snapshot-ref");
         yyjson_mut_obj_add_val(x->d, u, "ref-name", copy(x->d, key));
-        yyjson_obj_foreach(ref, n, count, k, v)
-        {
-            yyjson_mut_obj_add(u, copy(x->d, k), copy(x->d, v));
-        }
+        yyjson_obj_iter of_ref = yyjson_obj_iter_with(ref);
+        while ((k = yyjson_obj_iter_next(&of_ref)))
+            yyjson_mut_obj_add(u, copy(x->d, k), copy(x->d, yyjson_obj_iter_get_val(k)));
     }
-    yyjson_obj_foreach(before, i, max, key, ref)
-    {
+    i = yyjson_obj_iter_with(before);
+    while ((key = yyjson_obj_iter_next(&i)))
         if (!yyjson_obj_getn(after, yyjson_get_str(key), yyjson_get_len(key)))
             yyjson_mut_obj_add_val(x->d, update(x, "remove-snapshot-ref"), "ref-name",
                                    copy(x->d, key));
-    }
 }
 
 /* Behind the refs: what a ref still names cannot be removed. */

@@ -602,6 +602,16 @@ def test_a_worker_is_killed_between_two_tables(tmp_path, new_deployment):
 
 
 @longer
+def test_a_field_of_others_becomes_a_column(new_deployment, stack):
+    import test_evolution
+    environment = stack.up(*PARTS, 'rest').env()
+    f = new_deployment(RestFlow, catalog=environment['TICKLAKE_STACK_REST_URL'], workers=1, rate=500, symbols=2)
+    test_evolution.Publisher(f, test_evolution.NOTE).send(300, note=test_evolution.note)
+    assert test_evolution.arrived(f, 300, ['note']) == {n: (test_evolution.note(n),) for n in range(300)}
+    assert len(f.table('trades').metadata.schemas) == 2
+
+
+@longer
 def test_faults_while_data_flow(new_deployment, stack):
     """1,000 trades a second; workers 1 to 3 to 1, one killed, the catalog cut off, cut off after it did it, killed and restarted."""
     environment = stack.up(*PARTS, 'rest').env()

@@ -28,6 +28,9 @@ static void try_table(yyjson_val *root, struct str json)
     struct rest_loaded loaded;
     if (rest_parse_loaded(root, &loaded, &e) == ERR_OK) sum += loaded.uuid.n + loaded.location.n;
     char fold[LAKE_UUID_TEXT];
+    struct lake_vended_text given;
+    rest_parse_vended(root, STR("s3://a/b/c"), &given);
+    sum += given.prefix.n + given.access_key.n + given.endpoint.n;
     sum += rest_has_commit(json, "fold", 7) + rest_last_fold(json, fold);
     static const char plain[] =
         "{\"table-uuid\":\"u\",\"snapshots\":[{\"snapshot-id\":7,\"summary\":{}}],"

@@ -329,10 +329,34 @@ static void test_answers(void **state)
     yyjson_doc_free(d);
 }
 
+static void test_credentials(void **state)
+{
+    (void)state;
+    struct lake_vended_text v;
+    yyjson_doc *d = parsed(
+        "{\"config\":{\"s3.access-key-id\":\"a\",\"s3.secret-access-key\":\"b\"},\"storage-"
+        "credentials\":["
+        "{\"prefix\":\"s3://x/lake/"
+        "t\",\"config\":{\"s3.access-key-id\":\"c\",\"s3.secret-access-key\":\"d\","
+        "\"s3.session-token\":\"e\",\"client.region\":\"r\",\"s3.path-style-access\":\"true\"}},"
+        "{\"prefix\":\"s3://x\",\"config\":{\"s3.access-key-id\":\"no\"}}]}");
+    rest_parse_vended(yyjson_doc_get_root(d), STR("s3://x/lake/trades"), &v);
+    assert_true(str_is(v.access_key, "c") && str_is(v.secret_key, "d") && str_is(v.region, "r"));
+    assert_true(str_is(v.session_token, "e") && str_is(v.prefix, "s3://x/lake/t") &&
+                !v.virtual_host);
+    /* The prefix that fits has only half of a pair: that is none. */
+    rest_parse_vended(yyjson_doc_get_root(d), STR("s3://x/other"), &v);
+    assert_int_equal(v.access_key.n, 0);
+    rest_parse_vended(yyjson_doc_get_root(d), STR("s3://y/other"), &v);
+    assert_true(str_is(v.access_key, "a") && str_is(v.prefix, "s3://y/other") && v.virtual_host);
+    yyjson_doc_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_commit_is_the_difference),
                                        cmocka_unit_test(test_a_fold_is_found_again),
-                                       cmocka_unit_test(test_answers)};
+                                       cmocka_unit_test(test_answers),
+                                       cmocka_unit_test(test_credentials)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
