@@ -12,6 +12,7 @@ STACK_BASE=${TICKLAKE_STACK_PORT_BASE:-$PORT_BASE}
 # In the order of starting; stopped the other way round: brokers can only leave in order while ZooKeeper stands.
 PARTS=(postgres zookeeper glue s3 kafka registry spark airflow rest)
 # Not started by a stack/up without names: an alternative to what the others do.
+# shellcheck disable=SC2034
 OPTIONAL_PARTS=(rest)
 
 say() { echo "stack: $*" >&2; }

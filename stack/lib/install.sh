@@ -45,7 +45,7 @@ install_spark() { install_jars spark spark "$1"; }
 install_rest() {
     install_jars rest rest "$1"
     mkdir -p "$1.new/classes"
-    javac -d "$1.new/classes" -cp "$1.new/lib/*" stack/conf/RestCatalog.java
+    javac -d "$1.new/classes" -cp "$1.new/lib/*" stack/rest/RestCatalog.java
 }
 
 # Its parent POM is not on every mirror and not needed: a stand-in is offered behind the others, see stack/pom/repository.

@@ -24,7 +24,7 @@ component_folder() {
     spark) pinned spark-jars "$SPARK_VERSION" "$pom/spark.xml" <(grep " spark/" "$sums") ;;
     glue) pinned moto "$MOTO_VERSION" "$STACK_SOURCE/requirements-moto.txt" ;;
     airflow) pinned airflow "$AIRFLOW_VERSION" "$STACK_SOURCE/requirements-airflow.txt" ;;
-    rest) pinned rest-catalog "$REST_VERSION" "$pom/rest.xml" "$STACK_SOURCE/conf/RestCatalog.java" <(grep " rest/" "$sums") ;;
+    rest) pinned rest-catalog "$REST_VERSION" "$pom/rest.xml" "$STACK_SOURCE/rest/RestCatalog.java" <(grep " rest/" "$sums") ;;
     s3) pinned versitygw "$VERSITYGW_VERSION" /dev/null ;;
     *) return 1 ;;
     esac

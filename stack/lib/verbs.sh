@@ -102,7 +102,7 @@ choose_mode() {
 }
 
 stack_up() {
-    local mode='' wanted=() part parts all=
+    local mode='' wanted=() part parts everything=''
     while [ $# -gt 0 ]; do
         case $1 in
         --kraft) mode=kraft ;;
@@ -113,13 +113,13 @@ stack_up() {
     done
     lock
     if [ ${#wanted[@]} -eq 0 ]; then
-        all=yes
+        everything=yes
         for part in "${PARTS[@]}"; do
             case " ${OPTIONAL_PARTS[*]} " in *" $part "*) ;; *) wanted+=("$part") ;; esac
         done
     fi
     case " ${wanted[*]} " in *" kafka "*) choose_mode "$mode" ;; esac
-    [ "$(kafka_mode)" != kraft ] || [ -z "$all" ] || wanted=("${wanted[@]/zookeeper/}")
+    [ "$(kafka_mode)" != kraft ] || [ -z "$everything" ] || wanted=("${wanted[@]/zookeeper/}")
     mapfile -t parts < <(order "${wanted[@]}")
     # What others wait for goes first; then all at once.
     for part in "${parts[@]}"; do

@@ -374,7 +374,7 @@ def test_compose_takes_versions_and_ports_from_the_one_file():
     text, known = (ROOT / 'deploy/compose.yaml').read_text(), versions()
     used = set(re.findall(r'(?<!\$)\$\{(\w+)', text)) - {'TICKLAKE_STACK_SPARK_JARS', 'TICKLAKE_SERVE__TOKEN'}
     assert used <= set(known), used - set(known)
-    assert {name for name in known if name.endswith('_VERSION')} - used == {'ZOOKEEPER_VERSION', 'KAFKA_KRAFT_VERSION', 'GO_VERSION'}
+    assert {name for name in known if name.endswith('_VERSION')} - used == {'ZOOKEEPER_VERSION', 'KAFKA_KRAFT_VERSION', 'GO_VERSION', 'REST_VERSION'}
     for n in (1, 2, 3):
         port = int(known['KAFKA_PORT']) + n
         broker = compose()['services'][f'kafka-{n}']
