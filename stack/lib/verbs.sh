@@ -71,7 +71,9 @@ await() {
     for process in "$@"; do
         until "${part}_ready" "$process" 2>/dev/null; do
             if ! pid_of "$process" >/dev/null; then
-                [ $SECONDS -lt $end ] && declare -F "${part}_again" >/dev/null && "${part}_again" "$process" || show_failure "$process" "has ended"
+                if [ $SECONDS -ge $end ] || ! declare -F "${part}_again" >/dev/null || ! "${part}_again" "$process"; then
+                    show_failure "$process" "has ended"
+                fi
                 "${part}_spawn" "$process"
             fi
             [ $SECONDS -lt $end ] || show_failure "$process" "not ready within $deadline s"
