@@ -12,6 +12,7 @@
  * process that dies on the way leaves a column without values, or a metadata file that nobody points to. */
 
 enum { TRIES = 20 };
+#define ID_MAX (INT32_MAX - 1000) /* those behind are the readers' own */
 
 static bool same_letters(const char *a, const char *b)
 {
@@ -127,7 +128,7 @@ static yyjson_mut_val *schema_by_id(yyjson_mut_val *schemas, int64_t id, int64_t
     *ret_highest = 0;
     yyjson_mut_arr_foreach(schemas, i, n, schema)
     {
-        int64_t own = number(schema, "schema-id", 0);
+        int64_t own = number(schema, "schema-id", -1);
         if (own == id) found = schema;
         if (own > *ret_highest) *ret_highest = own;
     }
@@ -196,6 +197,23 @@ static enum err_code add_wanted(struct lake *l, const struct lake_table *t, stru
     return ERR_OK;
 }
 
+/* By what the metadata says and by what it holds. */
+static int64_t last_column_id(yyjson_mut_val *root)
+{
+    int64_t last = number(root, "last-column-id", 0);
+    size_t i, n, k, m;
+    yyjson_mut_val *schema, *f;
+    yyjson_mut_arr_foreach(yyjson_mut_obj_get(root, "schemas"), i, n, schema)
+    {
+        yyjson_mut_val *fields = yyjson_mut_obj_get(schema, "fields");
+        yyjson_mut_arr_foreach(fields, k, m, f)
+        {
+            if (number(f, "id", 0) > last) last = number(f, "id", 0);
+        }
+    }
+    return last;
+}
+
 static void add_log(yyjson_mut_doc *d, const struct lake_table *t, int64_t now_ms)
 {
     yyjson_mut_val *root = yyjson_mut_doc_get_root(d);
@@ -221,8 +239,10 @@ static enum err_code edit(struct lake *l, const struct lake_table *t, yyjson_mut
     CHECK(old != NULL); /* lake_metadata_parse found it */
     yyjson_mut_val *schema = yyjson_mut_val_mut_copy(d, old);
     CHECK(schema != NULL);
-    struct adding a = {d, yyjson_mut_obj_get(schema, "fields"), number(root, "last-column-id", 0),
-                       0};
+    struct adding a = {d, yyjson_mut_obj_get(schema, "fields"), last_column_id(root), 0};
+    if (a.last_id < 0 || a.last_id > ID_MAX - LAKE_EXTRAS_MAX || highest < 0 || highest >= ID_MAX)
+        return ERR(e, ERR_CORRUPT, "%s: ids of columns or schemas beyond any table's",
+                   t->metadata_location);
     TRY(add_ours(t, &a, e));
     TRY(add_wanted(l, t, &a, e));
     *ret_added = a.added;
@@ -234,8 +254,8 @@ static enum err_code edit(struct lake *l, const struct lake_table *t, yyjson_mut
     return ERR_OK;
 }
 
-static enum err_code make_metadata(struct lake *l, const struct lake_table *t, struct buf *ret,
-                                   size_t *ret_added, struct err *e)
+enum err_code lake_metadata_add_columns(struct lake *l, const struct lake_table *t, struct buf *ret,
+                                        size_t *ret_added, struct err *e)
 {
     yyjson_doc *old = yyjson_read((const char *)t->metadata.data, t->metadata.len, 0);
     if (!old) return ERR(e, ERR_CORRUPT, "%s: not JSON", t->metadata_location);
@@ -291,7 +311,7 @@ static enum err_code evolve_locked(struct lake *l, struct lake_table *t, size_t 
     struct buf metadata;
     TRY(lake_table_refresh(l, t, &moved, e));
     buf_init(&metadata, LAKE_JSON_LIMIT);
-    enum err_code code = make_metadata(l, t, &metadata, ret_added, e);
+    enum err_code code = lake_metadata_add_columns(l, t, &metadata, ret_added, e);
     *ret_won = true;
     if (code == ERR_OK && *ret_added) code = write_and_swap(l, t, buf_str(&metadata), ret_won, e);
     buf_free(&metadata);

@@ -74,5 +74,8 @@ const struct lake_extra *lake_extra_by_name(const struct lake_table *t, const ch
 /* evolve.c: adds columns that the rows that wait need, and those of ours that an older ticklake's table lacks.
  * ERR_INCOMPATIBLE: the table has one of that name and another type. */
 enum err_code lake_evolve(struct lake *l, struct lake_table *t, struct err *e) MUST_USE;
+/* t->metadata with the columns that it lacks; *ret_added: how many. */
+enum err_code lake_metadata_add_columns(struct lake *l, const struct lake_table *t, struct buf *ret,
+                                        size_t *ret_added, struct err *e) MUST_USE;
 
 #endif

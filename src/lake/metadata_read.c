@@ -97,7 +97,8 @@ static void add_extra(struct lake_table *t, yyjson_val *f, size_t *usable)
         x.type = (enum column_type)i;
         x.known = true;
     }
-    x.usable = x.known && *usable < LAKE_EXTRAS_MAX;
+    bool good = number(f, "id", 0) > 0 && number(f, "id", 0) < INT32_MAX;
+    x.usable = x.known && good && *usable < LAKE_EXTRAS_MAX;
     *usable += x.usable;
     all->items = array_grown(all->items, all->count, &all->cap, sizeof *all->items);
     all->items[all->count++] = x;

@@ -63,6 +63,12 @@ static void decode(enum bus_topic t, struct bus_decoder *d, struct str bytes)
     enum err_code code = bus_decode(d, buf_str(&record), b, &e);
     CHECK(code == ERR_OK || code == ERR_PARSE || code == ERR_INEXACT || code == ERR_INCOMPATIBLE);
     CHECK(b->event_count + b->instrument_count == (code == ERR_OK));
+    CHECK(code == ERR_OK || b->extra_count == 0);
+    for (size_t i = 0; i < b->extra_count; i++) {
+        const struct extra *x = &b->extras[i];
+        CHECK(x->index == 0 && x->column < b->extra_column_count);
+        if (b->extra_columns[x->column].type == COLUMN_STRING) CHECK(str_is_utf8(x->bytes));
+    }
     if (code == ERR_OK) encode_again(t, d, b);
     buf_free(&record);
     batch_put(b);

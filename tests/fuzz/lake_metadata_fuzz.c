@@ -22,6 +22,30 @@ static enum err_code one_location(void *ctx, bool is_list, struct str location, 
     return ERR_OK;
 }
 
+/* Two fields of somebody's schema; what comes out must be a table of ours that has them. */
+static void add_columns(struct lake *l, struct lake_table *t)
+{
+    struct err e;
+    struct buf made;
+    size_t added = 0;
+    static char note[] = "note", fee[] = "fee", from[] = "x";
+    struct lake_wanted_extra wanted[] = {
+        {.name = note, .from = from, .type = COLUMN_STRING, .used = true},
+        {.name = fee, .from = from, .type = COLUMN_DECIMAL, .used = true}};
+    struct lake_extra_rows *rows = &l->extras[t->t->id];
+    *rows = (struct lake_extra_rows){.wanted = wanted, .wanted_count = 2};
+    buf_init(&made, LAKE_JSON_LIMIT);
+    if (lake_metadata_add_columns(l, t, &made, &added, &e) == ERR_OK && added) {
+        buf_reset(&t->metadata);
+        buf_add_str(&t->metadata, buf_str(&made));
+        CHECK(lake_metadata_parse(t, &e) == ERR_OK && t->absent == 0);
+        for (int i = 0; i < 2; i++)
+            CHECK(wanted[i].dropped || lake_extra_by_name(t, wanted[i].name) != NULL);
+    }
+    *rows = (struct lake_extra_rows){0};
+    buf_free(&made);
+}
+
 static void try_metadata(struct lake *l, struct lake_table *t, struct str json)
 {
     struct err e;
@@ -36,6 +60,7 @@ static void try_metadata(struct lake *l, struct lake_table *t, struct str json)
     c.next.sequence_number = t->last_sequence_number;
     if (lake_metadata_add_snapshot(l, &c, &made, &e) != ERR_OK) made.len = 0;
     lake_change_done(&c);
+    add_columns(l, t);
     buf_free(&made);
 }
 
