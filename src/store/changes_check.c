@@ -145,6 +145,24 @@ static enum err_code judge_slot(struct changes_link *l, const struct changes_nam
 
 /* ---- the publication */
 
+/* The publication is made with the tables: before the first writer came there is neither, and that is waited for. */
+static enum err_code publication_absent(struct changes_link *l, const struct changes_names *n,
+                                        struct err *e)
+{
+    struct buf sql;
+    PGresult *r;
+    buf_init(&sql, ASK_BYTES);
+    buf_add_cstr(&sql, "SELECT to_regclass('ticklake.batches') IS NULL");
+    TRY(ask(l, &sql, &r, e));
+    bool empty = truth(r, 0, 0);
+    PQclear(r);
+    return ERR(e, empty ? ERR_UNAVAILABLE : ERR_CONFIG,
+               "publication %s at %s is not there; it is made with the store's tables (start a "
+               "writer first), or store.publication names another. It has to exist before the "
+               "slot is made",
+               n->publication, l->address);
+}
+
 static enum err_code check_publication(struct changes_link *l, const struct changes_names *n,
                                        struct err *e)
 {
@@ -164,11 +182,7 @@ static enum err_code check_publication(struct changes_link *l, const struct chan
     TRY(ask(l, &sql, &r, e));
     enum err_code code = ERR_OK;
     if (PQntuples(r) == 0)
-        code = ERR(e, ERR_CONFIG,
-                   "publication %s at %s is not there; it is made with the store's tables (start a "
-                   "writer first), or store.publication names another. It has to exist before the "
-                   "slot is made",
-                   n->publication, l->address);
+        code = publication_absent(l, n, e);
     else if (!truth(r, 0, 0))
         code = ERR(e, ERR_CONFIG,
                    "publication %s at %s must publish inserts by the root of the partitions: ALTER "
@@ -204,18 +218,26 @@ static enum err_code make_slot(struct changes_link *l, const struct changes_name
                                struct changes_checked *ret, struct err *e)
 {
     struct buf sql;
+    struct slot now;
+    struct err why = {0};
     buf_init(&sql, ASK_BYTES);
     buf_add_cstr(&sql, "SELECT pg_create_logical_replication_slot(");
     changes_quote(&sql, n->slot, '\'');
     buf_add_cstr(&sql, ", 'pgoutput'), EXISTS (SELECT FROM ticklake.batches)");
     PGresult *r;
-    enum err_code code = ask(l, &sql, &r, e);
+    enum err_code code = ask(l, &sql, &r, &why);
+    /* A writer and the publisher that start at the same moment both make it. */
+    if (code == ERR_CONFIG && read_slot(l, n->slot, &now, NULL) == ERR_OK && now.s.exists)
+        return ERR_OK;
     if (code == ERR_CONFIG)
-        (void)err_prefix(e,
+        (void)err_prefix(&why,
                          "making slot %s (wal_level must be logical, with max_replication_slots "
                          "left): ",
                          n->slot);
-    TRY(code);
+    if (code != ERR_OK) {
+        if (e) *e = why;
+        return code;
+    }
     ret->created = true;
     ret->published_before = truth(r, 0, 1);
     PQclear(r);
@@ -297,12 +319,12 @@ enum err_code changes_make_slot(const char *url, const char *slot, const char *p
     struct changes_link l;
     TRY(changes_link_open(&l, url, CHANGES_SQL, -1, e));
     struct slot s = {0};
-    struct changes_checked checked;
+    struct changes_checked checked = {0};
     enum err_code code = check_publication(&l, &n, e);
     if (code == ERR_OK) code = read_slot(&l, slot, &s, e);
     if (code == ERR_OK && !s.s.exists) {
         code = make_slot(&l, &n, &checked, e);
-        *ret_made = code == ERR_OK;
+        *ret_made = code == ERR_OK && checked.created;
     }
     changes_link_close(&l);
     return code;
