@@ -59,27 +59,54 @@ def jdbc(url):
     return address, user, password
 
 
-def catalog_settings():
+def jdbc_settings():
     address, user, password = jdbc(setting('LAKE__CATALOG'))
-    prefix = f'spark.sql.catalog.{CATALOG}'
-    out = {
+    return {
+        'type': 'jdbc',
+        'uri': address,
+        'jdbc.user': user,
+        'jdbc.password': password,
+        'jdbc.schema-version': 'V1',
+        'jdbc.init-catalog-tables': 'false',  # made here, they would be a foreign catalog to the first worker
+        'warehouse': setting('LAKE__WAREHOUSE'),
+    }
+
+
+def rest_settings(address):
+    signed = setting('LAKE__REST_SIGNING_NAME', needed=False)
+    vended = setting('LAKE__REST_VENDED_CREDENTIALS', needed=False) == 'true'
+    return {
+        'type': 'rest',
+        'uri': address,
+        'warehouse': setting('LAKE__REST_WAREHOUSE', needed=False),
+        'token': secret_setting('LAKE__REST_TOKEN'),
+        'credential': secret_setting('LAKE__REST_CREDENTIAL'),
+        'oauth2-server-uri': setting('LAKE__REST_TOKEN_URI', needed=False),
+        'scope': setting('LAKE__REST_SCOPE', needed=False),
+        'rest.auth.type': 'sigv4' if signed else None,
+        'rest.signing-name': signed,
+        'rest.signing-region': setting('LAKE__REST_REGION', needed=False),
+        'header.X-Iceberg-Access-Delegation': 'vended-credentials' if vended else None,
+    }
+
+
+def catalog_settings():
+    address, prefix = setting('LAKE__CATALOG'), f'spark.sql.catalog.{CATALOG}'
+    own = rest_settings(address) if address.startswith(('http://', 'https://')) else jdbc_settings()
+    own |= {
+        'io-impl': 'org.apache.iceberg.aws.s3.S3FileIO',
+        's3.endpoint': setting('S3__ENDPOINT', needed=False),
+        's3.access-key-id': setting('S3__ACCESS_KEY', needed=False),
+        's3.secret-access-key': secret_setting('S3__SECRET_KEY'),
+        's3.path-style-access': str(setting('S3__ADDRESSING', needed=False) != 'virtual_host').lower(),
+        'client.region': setting('S3__REGION', needed=False) or os.environ.get('AWS_REGION'),
+    }
+    return {
         'spark.sql.extensions': 'org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions',
         'spark.sql.session.timeZone': 'UTC',
         prefix: 'org.apache.iceberg.spark.SparkCatalog',
-        f'{prefix}.type': 'jdbc',
-        f'{prefix}.uri': address,
-        f'{prefix}.jdbc.user': user,
-        f'{prefix}.jdbc.password': password,
-        f'{prefix}.jdbc.schema-version': 'V1',
-        f'{prefix}.warehouse': setting('LAKE__WAREHOUSE'),
-        f'{prefix}.io-impl': 'org.apache.iceberg.aws.s3.S3FileIO',
-        f'{prefix}.s3.endpoint': setting('S3__ENDPOINT', needed=False),
-        f'{prefix}.s3.access-key-id': setting('S3__ACCESS_KEY', needed=False),
-        f'{prefix}.s3.secret-access-key': secret_setting('S3__SECRET_KEY'),
-        f'{prefix}.s3.path-style-access': str(setting('S3__ADDRESSING', needed=False) != 'virtual_host').lower(),
-        f'{prefix}.client.region': setting('S3__REGION', needed=False) or os.environ.get('AWS_REGION'),
+        **{f'{prefix}.{k}': v for k, v in own.items() if v},
     }
-    return {k: v for k, v in out.items() if v}
 
 
 def session(name):

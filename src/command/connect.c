@@ -224,6 +224,7 @@ static void spark(const struct place *p, struct buf *out)
                  p->config->s3.endpoint, path_style(p) ? "true" : "false");
     buf_add_cstr(out,
                  "  --conf spark.sql.catalog.ticklake.jdbc.schema-version=V1 \\\n"
+                 "  --conf spark.sql.catalog.ticklake.jdbc.init-catalog-tables=false \\\n"
                  "  --conf spark.sql.session.timeZone=UTC\n"
                  ">>> spark.table('ticklake.market.trades').groupBy('symbol').count().show()\n");
 }
