@@ -107,6 +107,8 @@ enum err_code rest_commit_body(const struct rest_commit *c, struct buf *out,
 
 /* ---- catalog_rest.c: parts of the catalog. */
 enum err_code rest_open(struct lake *l, struct err *e) MUST_USE;
+/* Reachable, lets us in, and what tables are there are ours. */
+enum err_code rest_probe(struct lake *l, struct err *e) MUST_USE;
 void rest_close(struct lake *l);
 /* As lake_catalog_pointer: the metadata's location, after asking the server whether it is still the one. */
 enum err_code rest_pointer(struct lake *l, const struct table *t, char **ret,
@@ -124,15 +126,15 @@ enum err_code rest_send(struct lake *l, const struct lake_table *t, const struct
 /* The same; won: the change's next state is what the server made of it. */
 enum err_code rest_send_change(struct lake *l, struct lake_change *c, struct str positions,
                                bool *ret_won, struct err *e) MUST_USE;
-/* State database and tables belong together, from the first open on. */
+/* ---- rest_state.c: whether state and tables belong together. bind: from the first start on, the state has their uuids. */
 enum err_code rest_bind(struct lake *l, struct err *e) MUST_USE;
-/* That the last fold of each of these tables, as just loaded, is the one that the state knows, or `fold`: a state that was restored from a backup, or lost
- * its last transactions to a failover, would make everything since then again. With every fold the state gets rest_fold_state. */
+/* That the last fold of each of these tables, as just loaded, is the one that the state knows, or `fold`: a state that was
+ * restored from a backup, or lost its last transactions to a failover, would make everything since then again. With every fold
+ * the state gets rest_fold_state. */
 enum err_code rest_check_folds(struct lake *l, const bool which[TABLE_MAX], const char *fold,
                                struct err *e) MUST_USE;
 void rest_fold_state(enum table_id id, char out[64]);
 /* Where the tables are to be in PostgreSQL itself: that its positions are not of tables elsewhere. */
 enum err_code rest_refuse_bound(struct lake *l, struct err *e) MUST_USE;
-enum err_code rest_probe(struct lake *l, struct err *e) MUST_USE;
 
 #endif

@@ -296,12 +296,17 @@ def test_what_is_wrong_is_told(lake):
     refused(lake, 78, 'market.gaps', 'dropped')
 
 
-def test_a_foreign_table_is_not_touched(lake):
+def make_foreign_table(lake):
     from pyiceberg.schema import Schema
     from pyiceberg.types import LongType, NestedField
     catalog = lake.catalog()
     catalog.create_namespace('market')
     catalog.create_table('market.quotes', Schema(NestedField(1, 'n', LongType(), required=True)), location=lake.warehouse + '/elsewhere')
+    return catalog
+
+
+def test_a_foreign_table_is_not_touched(lake):
+    catalog = make_foreign_table(lake)
     refused(lake, 78, 'market.quotes', '"venue"')
     assert [f.name for f in catalog.load_table('market.quotes').schema().fields] == ['n']
 
@@ -655,3 +660,6 @@ def test_validate_names_what_is_wrong(new_deployment, tmp_path):
         for word in words:
             assert word in told
         assert 'hunter2' not in told and d.base['TICKLAKE_STACK_REST_TOKEN'] not in told
+    make_foreign_table(d)
+    done = d.run('validate', check=78)
+    assert 'market.quotes' in done.stdout + done.stderr and '"venue"' in done.stdout + done.stderr
