@@ -327,6 +327,7 @@ static enum err_code send(struct lake *l, const struct table *t, struct str body
     if (code == ERR_OK) code = take_loaded(l, t, &a, &why);
     rest_answer_done(&a);
     *ret_won = code == ERR_OK;
+    if (code == ERR_NOT_FOUND) code = why.code = ERR_CORRUPT; /* it was dropped while we wrote */
     if (lost && code != ERR_OK) {
         r->lost_status = status;
         r->lost = why;

@@ -4,6 +4,8 @@
  * Promises  ONE SQLite transaction in catalog.db moves the metadata pointers of all touched tables, the position, the
  *           proof deltas and the state blobs: after ERR_OK all of it survives power loss, before it nothing of it is there.
  *           Data, manifests, metadata and their folders are synced before that transaction.
+ *           With the tables in a REST catalog (lake_rest_options) each of them moves by itself and the rest follows in one
+ *           transaction; a fold that is cut off in between is finished by whoever comes next, once.
  * Rivals    other writers (PyIceberg) may commit to our tables at any time through the same catalog: the pointer is
  *           compared and swapped; on a lost race the commit is rebuilt on theirs, and nothing of either is lost.
  * Upkeep    each commit trims old snapshots and metadata files itself; merges small manifests; lake_compact joins small
