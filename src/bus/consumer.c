@@ -12,7 +12,7 @@ enum err_code bus_consumer_open(const struct bus_consumer_options *o, struct bus
     CHECK(c != NULL);
     c->options = *o;
     *ret = NULL;
-    enum err_code code = reader_open(&c->reader, o->bus, "reader", e);
+    enum err_code code = reader_open(&c->reader, o->bus, "reader", 0, e);
     if (code != ERR_OK) {
         free(c);
         return code;

@@ -76,8 +76,9 @@ struct bus_reader {
 };
 
 /* consumer_lane.c */
+/* fetch_wait_ms: how long a broker holds an answer back that has no record; 0: as the properties say. */
 enum err_code reader_open(struct bus_reader *r, const struct bus_options *o, const char *role,
-                          struct err *e) MUST_USE;
+                          int32_t fetch_wait_ms, struct err *e) MUST_USE;
 void reader_close(struct bus_reader *r); /* its lanes are stopped before */
 void reader_wait(struct bus_reader *r, int64_t most_ms);
 void reader_wake(struct bus_reader *r); /* any thread */

@@ -41,14 +41,16 @@ void reader_wait(struct bus_reader *r, int64_t most_ms)
 
 /* --- the client --- */
 
-static enum err_code open_client(struct bus_reader *r, const char *role, struct err *e)
+static enum err_code open_client(struct bus_reader *r, const char *role, int32_t fetch_wait_ms,
+                                 struct err *e)
 {
-    char kilobytes[16], fetch[16];
+    char kilobytes[16], fetch[16], wait[16];
     int32_t lanes = r->options.partitions * BUS_TOPICS;
     int32_t bytes = READY_BYTES_TOTAL / lanes;
     if (bytes < READY_BYTES_LANE) bytes = READY_BYTES_LANE;
     snprintf(kilobytes, sizeof kilobytes, "%d", bytes >> 10);
     snprintf(fetch, sizeof fetch, "%d", FETCH_BYTES);
+    snprintf(wait, sizeof wait, "%d", fetch_wait_ms);
     const char *const settings[][2] = {
         {"isolation.level", "read_committed"},
         {"enable.partition.eof", "true"},
@@ -60,13 +62,14 @@ static enum err_code open_client(struct bus_reader *r, const char *role, struct 
         {"queued.max.messages.kbytes", kilobytes},
         {"fetch.max.bytes", fetch},
         {"fetch.error.backoff.ms", "100"},
+        {"fetch.wait.max.ms", wait},
     };
     const struct bus_client_setup setup = {
         .kind = BUS_CLIENT_CONSUMER,
         .role = role,
         .owner = r,
         .settings = settings,
-        .setting_count = sizeof settings / sizeof settings[0],
+        .setting_count = sizeof settings / sizeof settings[0] - (fetch_wait_ms == 0),
     };
     return bus_client_open(&r->options, &setup, &r->client, e);
 }
@@ -113,7 +116,7 @@ static enum err_code look_at_topics(struct bus_reader *r, struct err *e)
 }
 
 enum err_code reader_open(struct bus_reader *r, const struct bus_options *o, const char *role,
-                          struct err *e)
+                          int32_t fetch_wait_ms, struct err *e)
 {
     *r = (struct bus_reader){.options = *o};
     pthread_condattr_t attr;
@@ -129,7 +132,7 @@ enum err_code reader_open(struct bus_reader *r, const struct bus_options *o, con
     }
     bus_positions_name(o, r->names[BUS_TOPICS]);
     enum err_code code = bus_client_check(o, e);
-    if (code == ERR_OK) code = open_client(r, role, e);
+    if (code == ERR_OK) code = open_client(r, role, fetch_wait_ms, e);
     for (int t = 0; t <= BUS_TOPICS && code == ERR_OK; t++) {
         r->topics[t] = rd_kafka_topic_new(r->client.rk, r->names[t], NULL);
         CHECK(r->topics[t] != NULL);

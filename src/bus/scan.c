@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 enum { SCAN_EVENTS = 8192, SCAN_BYTES = 16 << 20, SCAN_WAIT_MS = 1000 };
+/* Partition after partition is read to its end, and each end is told by an answer that was waited for. */
+enum { FETCH_WAIT_MS = 20 };
 
 struct scan {
     struct bus_reader reader;
@@ -85,7 +87,7 @@ bus_scan(const struct bus_options *o,
          struct bus_offsets *ret_oldest, struct bus_offsets *ret_ends, void *ctx, struct err *e)
 {
     struct scan s = {.oldest = ret_oldest, .ends = ret_ends, .each = each, .ctx = ctx};
-    TRY(reader_open(&s.reader, o, "scan", e));
+    TRY(reader_open(&s.reader, o, "scan", FETCH_WAIT_MS, e));
     s.pool = batch_pool_new(1, SCAN_EVENTS, SCAN_BYTES);
     enum err_code code = scan_all(&s, e);
     batch_pool_free(s.pool);

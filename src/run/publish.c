@@ -9,7 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { BATCH_EVENTS = 16384, BATCH_TEXT = 64 << 20, IDLE_MS = 1000 };
+enum { BATCH_EVENTS = 16384, BATCH_TEXT = 64 << 20 };
+#define WAIT_NS (100 * NS_PER_MS)
 
 struct publish {
     struct publish_options options;
@@ -155,8 +156,7 @@ static enum err_code work(struct publish *p, struct err *e)
     const int64_t cut_ns = p->options.config->bus.transaction_ms * NS_PER_MS;
     struct open_transaction t = {0};
     while (!atomic_load(&p->stopping)) {
-        int64_t limit_ns = t.rows ? cut_ns : IDLE_MS * NS_PER_MS;
-        int64_t left_ns = t.moved ? t.began_ns + limit_ns - clock_mono_ns() : limit_ns;
+        int64_t left_ns = t.moved ? t.began_ns + cut_ns - clock_mono_ns() : WAIT_NS;
         if (left_ns <= 0) {
             TRY(commit(p, &t, e));
             continue;

@@ -10,8 +10,9 @@
 enum {
     BUFFER_BYTES = 64 << 20,
     BULK_ROWS = 1000000,
-    IDLE_MS = 5000,
-    SLICE_MS = 1000,    /* idle progress is looked at so often at least */
+    IDLE_MS =
+        1000, /* verify waits for it: a transaction of Kafka a second, where others write to this server */
+    SLICE_MS = 500,     /* idle progress is looked at so often at least */
     IN_USE_MS = 12000,  /* longer than the server needs to notice that our last process is gone */
     INSTRUMENTS = 50000 /* a batch holds 65,536 */
 };
