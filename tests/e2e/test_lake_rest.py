@@ -33,8 +33,9 @@ SEED = int(os.environ.get('TICKLAKE_SEED') or random.randrange(10**9))
 # Of a commit: the record in PostgreSQL, each table's POST, the last transaction.
 POINTS = [('fold.recorded', 2), ('rest.after_commit', 4), ('rest.after_commit', 5), ('fold.before_commit', 2)]
 MORE_POINTS = [('lake.after_data', 2), ('queue.before_insert', 2), ('queue.after_insert', 2), ('lake.after_manifest', 5),
-               ('lake.before_pointer', 2), ('lake.after_pointer', 2), ('rest.after_commit', 6), ('rest.before_commit', 4), ('rest.before_commit', 5), ('rest.before_commit', 6), ('compact.after_data', 1),
-               ('compact.before_pointer', 1), ('compact.after_pointer', 1)]
+               ('lake.before_pointer', 2), ('lake.after_pointer', 2), ('rest.after_commit', 6), ('rest.before_commit', 4),
+               ('rest.before_commit', 5), ('rest.before_commit', 6), ('compact.after_data', 1), ('compact.before_pointer', 1),
+               ('compact.after_pointer', 1)]
 
 
 @pytest.fixture(scope='module')
