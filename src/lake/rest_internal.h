@@ -3,7 +3,7 @@
  * Split      the server keeps the tables and writes their metadata JSON; positions, queue, proofs, states and garbage are in
  *            PostgreSQL as ever. No transaction spans the two: a fold is recorded in PostgreSQL before the first table is
  *            committed, and each table carries the fold's id (summary and property "ticklake.fold"), so that whoever comes
- *            after a crash or a lost answer knows which tables have it. docs/decisions/0010.
+ *            after a crash or a lost answer knows which tables have it. docs/decisions/0008.
  * Commit     requirements: the table's uuid, and the snapshot that `main` was seen at. 409: somebody else was first. An answer
  *            that never came, or 5xx: nobody knows; the table is loaded again and looked at, nothing is sent blindly.
  * Threads    the lake's.

@@ -144,7 +144,7 @@ static void open_lake(struct maker *m, const char *folder)
     m->series = series_new();
     m->pool = batch_pool_new(1, 10000, 16 << 20);
     for (int i = 0; i < SERIES; i++) {
-        char name[40];
+        char name[48];
         snprintf(name, sizeof name, "A-COIN-LONGER-THAN-SIXTEEN%d-USDT", i);
         m->ids[i] = series_intern(m->series, i % 2 ? STR("binance") : STR("kraken"), STR("binance"),
                                   str_of(name), STR("X"));
