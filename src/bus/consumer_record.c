@@ -91,15 +91,48 @@ static void finish(const struct bus_reader *r, enum bus_topic t, int64_t sequenc
     }
 }
 
+/* Process and lake have one tape a symbol, in the worker of its partition: a symbol in two of them would have each of its candles
+ * twice. Another client's default partitioner does that. */
+static int32_t misplaced(const struct bus_reader *r, enum bus_topic t, const struct batch *b,
+                         int32_t partition)
+{
+    if (t != BUS_TRADES && t != BUS_GAPS) return -1;
+    uint32_t id =
+        t == BUS_TRADES ? b->trades[b->trade_count - 1].series : b->gaps[b->gap_count - 1].series;
+    const struct series *s = series_get(r->options.series, id);
+    int32_t right = bus_partition(s->venue, s->symbol, r->options.partitions);
+    return right == partition ? -1 : right;
+}
+
+static void take_back(enum bus_topic t, size_t extras, struct batch *b)
+{
+    b->event_count--;
+    b->trade_count -= t == BUS_TRADES;
+    b->gap_count -= t == BUS_GAPS;
+    b->extra_count = extras;
+}
+
 enum err_code record_add(struct bus_reader *r, enum bus_topic t, const rd_kafka_message_t *m,
                          struct batch *b, struct err *e)
 {
     struct err why;
+    const size_t extras = b->extra_count;
     if (b->event_count && batch_is_full(b)) return ERR_FULL;
     if (!m->payload)
         return add_dead(r, t, m, ERR_PARSE, "a record without a value; the topic has no tombstones",
                         b);
     enum err_code code = bus_decode(r->decoders[t], (struct str){m->payload, m->len}, b, &why);
+    int32_t right = code == ERR_OK ? misplaced(r, t, b, m->partition) : -1;
+    if (right >= 0) {
+        char text[160];
+        snprintf(text, sizeof text,
+                 "its symbol belongs in partition %" PRId32
+                 ", by murmur2 of the key venue:symbol as "
+                 "Java's default; set the producer's partitioner",
+                 right);
+        take_back(t, extras, b);
+        return add_dead(r, t, m, ERR_PARSE, text, b);
+    }
     if (code == ERR_OK) {
         finish(r, t, m->offset + 1, b);
         return ERR_OK;

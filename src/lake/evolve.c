@@ -156,25 +156,20 @@ static enum err_code add_ours(const struct lake_table *t, struct adding *a, stru
     return ERR_OK;
 }
 
-/* Two writers that do not agree, in one commit: the first one has the column. */
-static enum err_code agrees(struct lake *l, const struct lake_table *t, size_t number,
-                            struct err *e)
+/* Two writers that do not agree, in one commit: the first one has the column. Refusing both would stop this partition for good:
+ * the two records stay where they are, and there is no column yet that could be renamed. */
+static void settle(struct lake *l, const struct lake_table *t, size_t number)
 {
     const struct lake_extra_rows *x = &l->extras[t->t->id];
     struct lake_wanted_extra *w = &x->wanted[number];
     for (size_t i = 0; i < number && !w->dropped; i++) {
         const struct lake_wanted_extra *o = &x->wanted[i];
         if (!o->used || o->dropped || !same_letters(o->name, w->name)) continue;
-        if (strcmp(o->name, w->name) != 0) {
-            drop(l, t, w, "another field differs in upper and lower case only");
-            continue;
-        }
-        struct lake_extra other = {.type = o->type};
-        CHECK(str_copy(other.name, sizeof other.name, str_of(o->name)) &&
-              str_copy(other.type_text, sizeof other.type_text, str_of(lake_type_text(o->type))));
-        return refuse(t, w, &other, e);
+        drop(l, t, w,
+             strcmp(o->name, w->name) != 0
+                 ? "another field differs in upper and lower case only"
+                 : "another field of this name came first, with another type");
     }
-    return ERR_OK;
 }
 
 static enum err_code add_wanted(struct lake *l, const struct lake_table *t, struct adding *a,
@@ -186,7 +181,7 @@ static enum err_code add_wanted(struct lake *l, const struct lake_table *t, stru
         const struct lake_wanted_extra *w = &x->wanted[i];
         bool lacking;
         TRY(is_lacking(l, t, &x->wanted[i], columns, &lacking, e));
-        if (lacking) TRY(agrees(l, t, i, e));
+        if (lacking) settle(l, t, i);
         if (!lacking || w->dropped) continue;
         a->last_id = (a->last_id < LAKE_EXTRA_ID ? LAKE_EXTRA_ID : a->last_id) + 1;
         const struct column c = {.name = w->name, .type = w->type, .doc = w->from};

@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "lake/lake_internal.h"
 
 #include <stdlib.h>
@@ -11,17 +12,40 @@ enum { NONE = UINT32_MAX };
 static uint32_t wanted_of(struct lake *l, const struct extra_column *c)
 {
     struct lake_extra_rows *x = &l->extras[c->table];
-    for (size_t i = 0; i < x->wanted_count; i++)
-        if (x->wanted[i].type == c->type && str_is(c->name, x->wanted[i].name)) return (uint32_t)i;
-    if (x->wanted_count == LAKE_WANTED_EXTRAS) return NONE;
-    x->wanted = array_grown(x->wanted, x->wanted_count, &x->wanted_cap, sizeof *x->wanted);
-    struct lake_wanted_extra *w = &x->wanted[x->wanted_count];
+    size_t at = x->wanted_count;
+    for (size_t i = 0; i < x->wanted_count; i++) {
+        if (x->wanted[i].type == c->type && str_is(c->name, x->wanted[i].name)) {
+            x->wanted[i].asked = x->pushes;
+            return (uint32_t)i;
+        }
+        /* One that no waiting value points to makes room, so that a writer of ever new names costs the others nothing. */
+        if (x->wanted_count == LAKE_WANTED_EXTRAS && !x->wanted[i].used &&
+            x->wanted[i].asked != x->pushes)
+            at = i;
+    }
+    if (at == LAKE_WANTED_EXTRAS) {
+        atomic_fetch_add(&l->stats.columns_refused, 1);
+        LOG(WARN, "lake", "a field of another writer's schema is left out",
+            LOG_STR("table", table_of(c->table)->name),
+            LOG_STR("why", "too many different ones wait for a commit"));
+        return NONE;
+    }
+    if (at == x->wanted_count)
+        x->wanted = array_grown(x->wanted, x->wanted_count, &x->wanted_cap, sizeof *x->wanted);
+    struct lake_wanted_extra *w = &x->wanted[at];
+    if (at < x->wanted_count) {
+        free(w->name);
+        free(w->from);
+    } else {
+        x->wanted_count++;
+    }
     *w = (struct lake_wanted_extra){.name = strndup(c->name.p, c->name.n),
                                     .from = strndup(c->from.p, c->from.n),
                                     .type = c->type,
+                                    .asked = x->pushes,
                                     .slot = -1};
     CHECK(w->name != NULL && w->from != NULL);
-    return (uint32_t)x->wanted_count++;
+    return (uint32_t)at;
 }
 
 static void need_heads(struct lake_extra_rows *x, size_t rows)
@@ -113,7 +137,10 @@ enum err_code lake_extras_push(struct lake *l, const struct batch *b,
 {
     if (b->extra_column_count == 0) return ERR_OK;
     size_t values[TABLE_MAX];
-    for (int id = 0; id < TABLE_MAX; id++) values[id] = l->extras[id].value_count;
+    for (int id = 0; id < TABLE_MAX; id++) {
+        values[id] = l->extras[id].value_count;
+        l->extras[id].pushes++;
+    }
     struct pushing p = {.l = l, .b = b, .before = before};
     p.wanted = malloc(b->extra_column_count * sizeof *p.wanted);
     CHECK(p.wanted != NULL);

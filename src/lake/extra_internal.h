@@ -34,9 +34,10 @@ struct lake_extras {
 struct lake_wanted_extra { /* as events had it; by name and type */
     char *name, *from;
     enum column_type type;
-    bool used;    /* by the rows that wait */
-    bool dropped; /* cannot be a column; was told */
-    int slot;     /* among the columns of the file that is being written; -1: none */
+    bool used;      /* by the rows that wait */
+    bool dropped;   /* cannot be a column; was told */
+    uint64_t asked; /* by which push last */
+    int slot;       /* among the columns of the file that is being written; -1: none */
 };
 struct lake_extra_value {
     uint32_t next, row, wanted;
@@ -47,6 +48,7 @@ struct lake_extra_value {
 struct lake_extra_rows {
     struct lake_wanted_extra *wanted;
     size_t wanted_count, wanted_cap;
+    uint64_t pushes;
     struct lake_extra_value *values;
     size_t value_count, value_cap;
     uint32_t *heads; /* by row: the first of its values */

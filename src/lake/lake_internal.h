@@ -197,7 +197,10 @@ const char *lake_type_text(enum column_type type); /* "decimal(38, 18)" */
 enum err_code lake_metadata_name(const struct lake_table *t, char out[LAKE_LOCATION_MAX],
                                  struct err *e) MUST_USE;
 /* Fills the facts of *t from t->metadata. */
+enum { LAKE_JSON_DEPTH = 64, LAKE_SNAPSHOTS_MAX = 100000 };
 enum err_code lake_metadata_parse(struct lake_table *t, struct err *e) MUST_USE;
+/* Nested no deeper than LAKE_JSON_DEPTH: to be asked before JSON of others is parsed. */
+bool lake_json_is_shallow(struct str s);
 struct lake_change;
 /* t->metadata with the snapshot of the change added and old ones trimmed; what nobody needs any more is noted as
  * garbage of the change. */

@@ -184,11 +184,34 @@ static int64_t newest_rows(yyjson_val *snapshots)
     return newest_ms >= 0 ? newest_ms : oldest_ms;
 }
 
+/* yyjson reads any depth without recursion, but compares and copies with it. */
+bool lake_json_is_shallow(struct str s)
+{
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '['))
+            depth++;
+        else if (!quoted && (c == '}' || c == ']'))
+            depth--;
+        if (depth > LAKE_JSON_DEPTH) return false;
+    }
+    return true;
+}
+
 static enum err_code parse_snapshot(struct lake_table *t, yyjson_val *root, struct err *e)
 {
     yyjson_val *snapshots = yyjson_obj_get(root, "snapshots");
     t->newest_rows_ms = newest_rows(snapshots);
     t->snapshot_count = (int64_t)yyjson_arr_size(snapshots);
+    if (t->snapshot_count > LAKE_SNAPSHOTS_MAX)
+        return ERR(e, ERR_FULL, "%s: %lld snapshots, at most %d are read; expire some",
+                   t->metadata_location, (long long)t->snapshot_count, LAKE_SNAPSHOTS_MAX);
     t->snapshot_id = number(root, "current-snapshot-id", -1);
     free(t->list_location);
     t->list_location = NULL;

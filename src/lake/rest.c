@@ -62,7 +62,9 @@ static enum err_code refused(struct lake_rest *r, const struct rest_question *q,
     const struct buf *body = &a->reply.body;
     yyjson_doc *doc = yyjson_read((const char *)body->data, body->len, 0);
     rest_parse_error(yyjson_doc_get_root(doc), &type, &message);
-    words_of(message.n ? message : doc ? STR("") : buf_str(body), words);
+    /* Those of a refusal may repeat the token. */
+    bool secret = a->status == 401 || a->status == 403 || a->status == 419;
+    words_of(secret ? STR("") : message.n ? message : doc ? STR("") : buf_str(body), words);
     words_of(type, kind);
     yyjson_doc_free(doc);
     return ERR(e, code_of(a->status), "%s, asked to %s, answered %d%s%.60s%s%s%s", r->address,
@@ -83,7 +85,8 @@ static enum err_code judge(struct lake_rest *r, const struct rest_question *q,
     }
     const struct buf *body = &a->reply.body;
     if (body->len == 0) return ERR_OK;
-    a->doc = yyjson_read((const char *)body->data, body->len, 0);
+    if (lake_json_is_shallow(buf_str(body)))
+        a->doc = yyjson_read((const char *)body->data, body->len, 0);
     if (yyjson_is_obj(yyjson_doc_get_root(a->doc))) return ERR_OK;
     a->unknown = true; /* a proxy's page in between? */
     return ERR(e, ERR_CONFIG,

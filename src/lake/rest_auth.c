@@ -73,6 +73,17 @@ static enum err_code credential_form(struct lake_rest *r, struct buf *form, stru
     return code;
 }
 
+/* RFC 6749, section 5.2; NULL: none of these. */
+static const char *oauth_error(struct str s)
+{
+    static const char *const all[] = {"invalid_request", "invalid_client",
+                                      "invalid_grant",   "unauthorized_client",
+                                      "invalid_scope",   "unsupported_grant_type"};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (str_is(s, all[i])) return all[i];
+    return NULL;
+}
+
 static enum err_code take_token(struct lake_rest *r, const char *where,
                                 const struct http_reply *reply, struct err *e)
 {
@@ -92,11 +103,12 @@ static enum err_code take_token(struct lake_rest *r, const char *where,
         struct str type, message;
         rest_parse_error(root, &type, &message);
         int status = reply->status;
+        const char *known = oauth_error(type); /* other words might repeat the secret */
         code = status >= 500 || status == 429 ? ERR_UNAVAILABLE : ERR_REFUSED;
         code = ERR(e, code,
-                   "%s, asked for a token, answered %d %.*s; check lake.rest_credential and "
+                   "%s, asked for a token, answered %d%s%s; check lake.rest_credential and "
                    "lake.rest_scope",
-                   where, status, type.n < 80 ? (int)type.n : 80, type.p ? type.p : "");
+                   where, status, known ? " " : "", known ? known : "");
     }
     yyjson_doc_free(doc);
     return code;

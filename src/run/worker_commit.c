@@ -37,11 +37,18 @@ static int64_t move_to(const struct part *p, int t)
     return p->next.next[t] > p->committed.next[t] ? p->next.next[t] : p->committed.next[t];
 }
 
+/* Where the gaps' position is held, the dead letters of their topic are in the lake all the same. */
+static int64_t dead_upto(const struct part *p)
+{
+    bool held = move_to(p, BUS_GAPS) < p->next.next[BUS_GAPS];
+    return held && p->next.next[BUS_GAPS] > p->gaps_dead ? p->next.next[BUS_GAPS] : p->gaps_dead;
+}
+
 /* Every owned partition's count of commits moves with each: candles and states may change where no topic does, and two owners
  * must not both write them. */
 static void list_moves(const struct worker *w, struct moves *m)
 {
-    size_t most = (size_t)w->owned_count * (BUS_TOPICS + 1) + 1;
+    size_t most = (size_t)w->owned_count * (BUS_TOPICS + 2) + 1;
     *m = (struct moves){calloc(most, sizeof *m->items), calloc(most, sizeof *m->names), 0};
     CHECK(m->items != NULL && m->names != NULL);
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
@@ -55,6 +62,10 @@ static void list_moves(const struct worker *w, struct moves *m)
         }
         worker_part_commits_name(w, i, m->names[m->count]);
         add_move(m, p->commits, p->commits + 1);
+        int64_t dead = dead_upto(p);
+        if (dead == p->gaps_dead) continue;
+        worker_part_dead_name(w, i, m->names[m->count]);
+        add_move(m, p->gaps_dead, dead);
     }
 }
 
@@ -83,6 +94,7 @@ static void committed(struct worker *w)
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
         struct part *p = w->owned[i];
         if (!p) continue;
+        p->gaps_dead = dead_upto(p);
         for (int t = 0; t < BUS_TOPICS; t++) p->committed.next[t] = move_to(p, t);
         p->commits++;
         if (!part_is_rebuilding(p)) shard_committed(&p->shard);

@@ -19,6 +19,8 @@ struct part { /* one owned partition number */
     int32_t number;
     struct shard shard;
     struct bus_offsets committed, next; /* in the lake; pushed */
+    int64_t
+        gaps_dead; /* dead letters of the gaps' topic below this offset are in the lake, whatever its position */
     int64_t commits; /* of whoever owned it, as in the catalog: the fence where no topic moves */
     int64_t rebuild_upto; /* offset in trades: below it they only fill the open windows again */
     int64_t clock_ns;     /* of the last tick */
@@ -56,6 +58,8 @@ static inline bool part_is_rebuilding(const struct part *p)
 /* The name of the count of its commits, among the positions. */
 enum { MOVE_NAME_MAX = 320 };
 void worker_part_commits_name(const struct worker *w, int32_t number, char out[MOVE_NAME_MAX]);
+/* And of gaps_dead. */
+void worker_part_dead_name(const struct worker *w, int32_t number, char out[MOVE_NAME_MAX]);
 
 /* worker_part.c */
 /* Positions and state from the catalog; *ret_from: where to read on. */

@@ -18,9 +18,11 @@ static enum err_code note_position(void *ctx, struct str name, int64_t position,
         distributed_move_name(&wanted->w->bus, (enum bus_topic)t, wanted->p->number, own);
         if (str_is(name, own)) wanted->p->committed.next[t] = position;
     }
-    char commits[MOVE_NAME_MAX];
-    worker_part_commits_name(wanted->w, wanted->p->number, commits);
-    if (str_is(name, commits)) wanted->p->commits = position;
+    char more[MOVE_NAME_MAX];
+    worker_part_commits_name(wanted->w, wanted->p->number, more);
+    if (str_is(name, more)) wanted->p->commits = position;
+    worker_part_dead_name(wanted->w, wanted->p->number, more);
+    if (str_is(name, more)) wanted->p->gaps_dead = position;
     return ERR_OK;
 }
 
@@ -29,6 +31,13 @@ void worker_part_commits_name(const struct worker *w, int32_t number, char out[M
     char trades[300];
     distributed_move_name(&w->bus, BUS_TRADES, number, trades);
     snprintf(out, MOVE_NAME_MAX, "%s/commits", trades);
+}
+
+void worker_part_dead_name(const struct worker *w, int32_t number, char out[MOVE_NAME_MAX])
+{
+    char gaps[300];
+    distributed_move_name(&w->bus, BUS_GAPS, number, gaps);
+    snprintf(out, MOVE_NAME_MAX, "%s/dead", gaps);
 }
 
 int64_t worker_part_position(const struct part *p)
@@ -84,15 +93,21 @@ void worker_part_close(struct worker *w, int32_t number)
     atomic_store(&w->partitions, w->owned_count);
 }
 
-/* Records of trades that nobody can read, and whose dead letters the lake holds already. */
+static bool is_of(const struct wanted *wanted, enum bus_topic t, const struct dead *d)
+{
+    char topic[300];
+    distributed_move_name(&wanted->w->bus, t, wanted->p->number, topic);
+    size_t n = strlen(topic);
+    return d->connection.n > n && memcmp(d->connection.p, topic, n) == 0 &&
+           d->connection.p[n] == '/';
+}
+
+/* Of records that nobody can read, and whose dead letters the lake holds already. */
 static bool is_known_dead(void *ctx, const struct dead *d)
 {
     const struct wanted *wanted = ctx;
-    char topic[300];
-    distributed_move_name(&wanted->w->bus, BUS_TRADES, wanted->p->number, topic);
-    size_t n = strlen(topic);
-    return d->sequence <= wanted->p->rebuild_upto && d->connection.n > n &&
-           memcmp(d->connection.p, topic, n) == 0 && d->connection.p[n] == '/';
+    return (d->sequence <= wanted->p->rebuild_upto && is_of(wanted, BUS_TRADES, d)) ||
+           (d->sequence <= wanted->p->gaps_dead && is_of(wanted, BUS_GAPS, d));
 }
 
 /* The trades that the lake holds already come again only for the open windows. The view shares the batch's arrays. */
@@ -162,7 +177,8 @@ enum err_code worker_part_take(struct worker *w, struct part *p, struct batch *b
 {
     struct wanted wanted = {w, p};
     TRY(finish_before(w, p, e));
-    if (part_is_rebuilding(p)) batch_drop_deads(b, is_known_dead, &wanted);
+    if (part_is_rebuilding(p) || p->next.next[BUS_GAPS] < p->gaps_dead)
+        batch_drop_deads(b, is_known_dead, &wanted);
     TRY(push_new(w, p, b, e));
     if (next->next[BUS_TRADES] > p->rebuild_upto) note_receipt(w, b);
     renumber(p, b);

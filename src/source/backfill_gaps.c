@@ -4,6 +4,7 @@
  * brought up to date in the store (store_pg_history.c), and it takes over what was brought when it starts again.
  */
 #include "source/backfill_internal.h"
+#include "source/core_internal.h"
 
 #include "base/array.h"
 #include "io/clock.h"
@@ -71,6 +72,19 @@ static enum err_code tell(struct source_backfill *s, struct gap *g, struct err *
     return core_gap(s->core, g, e);
 }
 
+static size_t runs_missing(const struct source_backfill *s, const struct gap *g)
+{
+    struct history_range run;
+    size_t count = 0;
+    for (int64_t from = g->from_id;
+         from <= g->to_id && history_ids_missing(&s->seen, from, g->to_id, &run);
+         from = run.last + 1) {
+        count++;
+        if (run.last >= g->to_id) break;
+    }
+    return count;
+}
+
 /* What is left of the gap keeps its row, the first run of it; further runs are gaps of their own, so that rows are exact
  * ranges. The times stay those of the whole: what lies between is not known to be complete. */
 static enum err_code shrink(struct source_backfill *s, size_t at, struct err *e)
@@ -85,6 +99,8 @@ static enum err_code shrink(struct source_backfill *s, size_t at, struct err *e)
         s->gaps[at].state = GAP_STATE_REPAIRED;
         return tell(s, &s->gaps[at], e);
     }
+    TRY(core_room(s->core, runs_missing(s, &g), 0,
+                  e)); /* durable together: a rest that is in no row is never asked for */
     s->gaps[at].from_id = run.first;
     s->gaps[at].to_id = run.last;
     s->gaps[at].missing_count = run.last - run.first + 1;

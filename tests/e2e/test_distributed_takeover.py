@@ -3,6 +3,7 @@ nobody can read. Each was once lost, doubled, or stopped every worker that came 
 import signal
 
 import pytest
+from confluent_kafka.serialization import MessageField, SerializationContext
 
 from distributed import Flow, running_stack  # noqa: F401  (a fixture)
 from test_evolution import VENUE, Publisher
@@ -73,21 +74,31 @@ def test_a_gap_that_comes_while_windows_are_made_again(made):
 
 
 def test_records_that_nobody_can_read(made):
-    """Dead letters, each once however often they are read again; names that would not fit anywhere stop nobody."""
+    """Dead letters, each once however often they are read again; names that would not fit anywhere stop nobody, and a symbol has its
+    tape in its own partition only."""
     f = made(Flow, workers=1, rate=500, symbols=2, venues=('binance', 'kraken'))
     p = Publisher(f)
     for n in range(40):
         p.client.produce(p.topic, b'garbage %d' % n, f'binance:GARBAGE{n % 7}')
+        p.client.produce(f'{f.prefix}market.gaps', b'garbage %d' % n, f'binance:GARBAGE{n % 7}')
     p.send(20, venue=lambda n: 'else\0where', symbol=lambda n: f'A{n}-USD')
     p.send(20, venue=lambda n: 'else/where', symbol=lambda n: f'B{n}-USD')
     p.send(20, venue=lambda n: VENUE + 'x' * 119, symbol=lambda n: f'{n:0128}', venue_symbol=lambda n: f'{n:0128}')
+    for n in range(60):  # each symbol in all three partitions
+        row = p.trade(1000 + n, symbol=f'C{n % 20}-USD')
+        p.client.produce(p.topic, p.serializer(row, SerializationContext(p.topic, MessageField.VALUE)), 'any', partition=n // 20)
+    assert p.client.flush(60) == 0
     for _ in range(3):
-        wait_for(lambda: f.all_alive() and f.count('dead_letters') >= 80, 60, f'dead letters{f.tails()}')
+        wait_for(lambda: f.all_alive() and f.count('dead_letters') >= 160, 60, f'dead letters{f.tails()}')
         f.flowing(trades=500)
         f.workers[-1].kill()
         f.add_worker()
     f.flowing(trades=500)
     rows = f.rows('dead_letters', ('connection',))
-    assert len(rows) == len({r['connection'] for r in rows}) == 80
-    names = f.table('trades').scan(row_filter=f"venue = '{VENUE + 'x' * 119}'", selected_fields=('trade_id',)).to_arrow()
-    assert sorted(map(int, names['trade_id'].to_pylist())) == list(range(40, 60))
+    assert len(rows) == len({r['connection'] for r in rows}) == 160
+    assert sorted(map(int, of_venue(f, VENUE + 'x' * 119, 'trade_id'))) == list(range(40, 60))
+    assert sorted(of_venue(f, VENUE, 'symbol')) == sorted(f'C{n}-USD' for n in range(20))
+
+
+def of_venue(f, venue, column):
+    return f.table('trades').scan(row_filter=f"venue = '{venue}'", selected_fields=(column,)).to_arrow()[column].to_pylist()

@@ -57,7 +57,7 @@ class Publisher:
         for n in range(self.sent, self.sent + count):
             row = self.trade(n, **{name: of(n) for name, of in columns.items()})
             self.values.append(self.serializer(row, context))
-            self.client.produce(self.topic, self.values[-1], f"{VENUE}:{row['symbol']}")
+            self.client.produce(self.topic, self.values[-1], f"{row['venue']}:{row['symbol']}")
             self.client.poll(0)
         self.sent += count
         assert self.client.flush(60) == 0
@@ -340,7 +340,7 @@ def test_an_older_publisher_starts_beside_a_newer_schema(deployment, registry, f
         row, out = {**Publisher.trade(None, n), 'note': note(n), 'fee': fee(n)}, io.BytesIO(frame)
         out.seek(0, io.SEEK_END)
         fastavro.schemaless_writer(out, fastavro.parse_schema(newer), row)
-        client.produce(topic, out.getvalue(), f"{VENUE}:{row['symbol']}")
+        client.produce(topic, out.getvalue(), f"{row['venue']}:{row['symbol']}")
     assert client.flush(60) == 0
     wait_for(lambda: len(theirs(deployment)) == 60, 60, 'they are in the lake')
     assert theirs(deployment, ['note', 'fee']) == {n: (note(n), fee(n)) for n in range(60)}

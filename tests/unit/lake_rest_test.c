@@ -294,6 +294,20 @@ static yyjson_doc *parsed(const char *text)
     return d;
 }
 
+static void test_deep_answers(void **state)
+{
+    (void)state;
+    char deep[200];
+    memset(deep, '[', sizeof deep);
+    assert_true(lake_json_is_shallow((struct str){deep, LAKE_JSON_DEPTH}));
+    assert_false(lake_json_is_shallow((struct str){deep, LAKE_JSON_DEPTH + 1}));
+    assert_true(lake_json_is_shallow(STR("{\"a\":[{\"b\":\"[[[[\"}]}")));
+    deep[0] = '"'; /* in a text, behind an escaped quote, they count for nothing */
+    deep[1] = '\\';
+    deep[2] = '"';
+    assert_true(lake_json_is_shallow((struct str){deep, sizeof deep}));
+}
+
 static void test_answers(void **state)
 {
     (void)state;
@@ -354,9 +368,9 @@ static void test_credentials(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_commit_is_the_difference),
-                                       cmocka_unit_test(test_a_fold_is_found_again),
-                                       cmocka_unit_test(test_answers),
-                                       cmocka_unit_test(test_credentials)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_commit_is_the_difference),
+        cmocka_unit_test(test_a_fold_is_found_again), cmocka_unit_test(test_deep_answers),
+        cmocka_unit_test(test_answers), cmocka_unit_test(test_credentials)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
