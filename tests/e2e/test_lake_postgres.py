@@ -239,7 +239,7 @@ def test_frozen_between_its_row_and_the_fold(lake):
     lake.finish(lake.start('w1', [1], ROWS))
     with psycopg.connect(lake.url) as holder:
         holder.execute('SELECT 1 FROM ticklake.ticklake_lake FOR UPDATE')
-        frozen = lake.start('w0', [0], 10 * ROWS)
+        frozen = lake.start('w0', [0], 40 * ROWS)
         # It opens under that lock as well, so it is let in once.
         wait_until(lambda: lake.sql("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND "
                                     "application_name LIKE '%%w0%%' AND wait_event_type = 'Lock'"), DEADLINE_S, 'the open')
@@ -260,7 +260,7 @@ def test_frozen_between_its_row_and_the_fold(lake):
     frozen.send_signal(signal.SIGCONT)
     told = lake.finish(frozen)
     assert told['fenced'] == 1
-    assert lake.check(2)['rows'] == 14 * ROWS
+    assert lake.check(2)['rows'] == 44 * ROWS
 
 
 def test_frozen_with_the_lock(lake):
