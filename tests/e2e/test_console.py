@@ -314,7 +314,7 @@ def test_every_view_of_a_distributed_deployment_and_a_broker_lost(flow, stack, t
         assert '\nticklake_bus_brokers_up 2\n' in gauges
     finally:
         stack.start('kafka', 2)
-    page.wait_for_selector('text=3 of 3 brokers up')
+    page.wait_for_selector('text=3 of 3 brokers up', timeout=120_000)
     t.until("!document.querySelector('table[aria-label=Partitions] tr.alarm')", 90)
     t.shoot('kafka-broker-back')
     assert json.loads(f.run('status', '--json').stdout)['kafka']['brokers']
