@@ -331,6 +331,8 @@ class Proxy:
                     if self.armed.is_set() and self.seen % (4 if self.arrives else 3) == 0:
                         self.swallowed += 1
                         deaf.set()
+                        if self.then == 'silence':  # each costs as long as an answer is waited for
+                            self.armed.clear()
                         if not self.arrives:
                             break
                 server.sendall(data)
@@ -357,7 +359,7 @@ class Proxy:
 def test_the_answer_to_a_commit_is_lost(lake, then):
     proxy = Proxy(lake.server.port, then)
     other = lake.start('w1', [1], 1000)
-    worker = lake.start('w0', [0], 1000 if then == 'close' else 10 * ROWS, url=lake.url_of(proxy.port))
+    worker = lake.start('w0', [0], 1000 if then == 'close' else 40 * ROWS, url=lake.url_of(proxy.port))
     proxy.armed.set()
     told = lake.finish(worker)
     lake.finish(other)
