@@ -63,7 +63,7 @@ static enum err_code refused(struct lake_rest *r, const struct rest_question *q,
     yyjson_doc *doc = yyjson_read((const char *)body->data, body->len, 0);
     rest_parse_error(yyjson_doc_get_root(doc), &type, &message);
     /* Those of a refusal may repeat the token. */
-    bool secret = a->status == 401 || a->status == 403 || a->status == 419;
+    bool secret = r->token.len && (a->status == 401 || a->status == 403 || a->status == 419);
     words_of(secret ? STR("") : message.n ? message : doc ? STR("") : buf_str(body), words);
     words_of(type, kind);
     yyjson_doc_free(doc);

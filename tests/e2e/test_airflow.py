@@ -107,8 +107,9 @@ def world(stack, tmp_path_factory):
                           '--past-from', time_text(interval(3)), '--past-to', time_text(interval(0)))
     try:
         deployment.run('replay', SAMPLES)
-        deployment.start('bus')
+        bus = deployment.start('bus')
         deployment.start('process,lake')
+        wait_until(lambda: 'msg=publishing' in bus.words(), 60, 'the topics are there')
         deployment.verify()
         airflow = Airflow(stack)
         binary = wrapped_binary(folder, f'{FAILING} --from {time_text(interval(3))}', 2)

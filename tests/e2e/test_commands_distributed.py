@@ -170,6 +170,8 @@ def test_commands_that_read(filled):
 # --- upkeep beside running workers ---
 
 def test_upkeep_beside_a_worker(filled):
+    filled.run('replay', SAMPLES / 'tiingo')  # so that there are two commits at least
+    filled.verify()
     before = filled.count('candles')
     json.loads(filled.run('compact', '--json').stdout)
     told = json.loads(filled.run('expire-snapshots', '--keep', '1', '--dry-run', '--json').stdout)
