@@ -315,3 +315,17 @@ class Flow(Deployment):
         if self.simulator:
             self.simulator.stop()
         super().close()
+
+
+@pytest.fixture
+def flow(tmp_path, running_stack):
+    """Makes flows, and closes them."""
+    made = []
+
+    def make(**kw):
+        made.append(Flow(tmp_path / f'flow{len(made)}', running_stack, **kw))
+        return made[-1]
+
+    yield make
+    for f in made:
+        f.close()

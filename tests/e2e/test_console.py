@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 
 from conftest import ROOT
-from distributed import Flow, running_stack  # noqa: F401  (a fixture)
+from distributed import flow, running_stack  # noqa: F401  (fixtures)
 from test_live import Live, Simulator, wait_for, write_config
 
 SCREENSHOTS = pathlib.Path(os.environ.get('SCREENSHOTS', ROOT / 'build' / 'screenshots'))
@@ -80,19 +80,6 @@ def tab(chromium):
     yield make
     for t in made:
         t.close()
-
-
-@pytest.fixture
-def flow(tmp_path, running_stack):  # noqa: F811
-    made = []
-
-    def make(**kw):
-        made.append(Flow(tmp_path / f'flow{len(made)}', running_stack, **kw))
-        return made[-1]
-
-    yield make
-    for f in made:
-        f.close()
 
 
 def get(port, path, token=None, headers=None):

@@ -5,22 +5,9 @@ import signal
 
 import pytest
 
-from distributed import Flow, running_stack  # noqa: F401  (a fixture)
+from distributed import flow, running_stack  # noqa: F401  (fixtures)
 from distributed_faults import Cut, Replicas
 from test_live import wait_for
-
-
-@pytest.fixture
-def flow(tmp_path, running_stack):  # noqa: F811
-    made = []
-
-    def make(**kw):
-        made.append(Flow(tmp_path / f'flow{len(made)}', running_stack, **kw))
-        return made[-1]
-
-    yield make
-    for f in made:
-        f.close()
 
 
 def test_nothing_happens(flow):

@@ -10,7 +10,7 @@ import signal
 import pytest
 
 import stack_tools
-from distributed import PARTS, Flow, running_stack  # noqa: F401  (a fixture)
+from distributed import PARTS, Flow, flow, running_stack  # noqa: F401  (fixtures)
 from distributed_faults import Replicas
 from test_live import wait_for
 
@@ -20,19 +20,6 @@ if 'TICKLAKE_FAULTS' not in os.environ:
 SEED = os.environ.get('TICKLAKE_SEED', str(random.randrange(10**9)))
 RANDOM_KILLS = int(os.environ.get('TICKLAKE_KILLS', '10'))
 CRASH_SECONDS = 120
-
-
-@pytest.fixture
-def flow(tmp_path, running_stack):  # noqa: F811
-    made = []
-
-    def make(**kw):
-        made.append(Flow(tmp_path / f'flow{len(made)}', running_stack, **kw))
-        return made[-1]
-
-    yield make
-    for f in made:
-        f.close()
 
 
 # --- our processes at their crash points ---
