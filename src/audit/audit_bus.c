@@ -72,20 +72,6 @@ static void take(struct hops *h, enum bus_topic topic, int32_t partition, int64_
     if (sequence <= h->positions[partition].next[topic]) add(h, &h->below, p);
 }
 
-/* A record that could not be read is a dead letter with the sequence of its own topic, which its connection names. */
-static enum bus_topic topic_of_dead(const struct hops *h, const struct dead *d)
-{
-    for (int t = 0; t < BUS_TOPICS; t++) {
-        char name[BUS_NAME_MAX + 1];
-        bus_topic_name(&h->bus, (enum bus_topic)t, name);
-        size_t n = strlen(name);
-        if (d->connection.n > n && memcmp(d->connection.p, name, n) == 0 &&
-            d->connection.p[n] == '/')
-            return (enum bus_topic)t;
-    }
-    return BUS_DEAD_LETTERS;
-}
-
 static void note_end(struct hops *h, int32_t partition, const struct batch *b)
 {
     static const enum bus_topic topics[] = {BUS_TRADES, BUS_QUOTES, BUS_GAPS, BUS_VENUE_CANDLES};
@@ -101,7 +87,7 @@ static void note_end(struct hops *h, int32_t partition, const struct batch *b)
         enum bus_topic topic = type == EVENT_TRADE   ? topics[0]
                                : type == EVENT_QUOTE ? topics[1]
                                : type == EVENT_GAP   ? topics[2]
-                               : type == EVENT_DEAD  ? topic_of_dead(h, &b->deads[at])
+                               : type == EVENT_DEAD  ? bus_topic_of_dead(&h->bus, &b->deads[at])
                                                      : topics[3];
         if (sequence > end[topic]) end[topic] = sequence;
     }

@@ -152,6 +152,8 @@ enum err_code bus_consumer_read(struct bus_consumer *c, int32_t timeout_ms, stru
  * close quiet windows there. false: none yet. */
 bool bus_consumer_clock(struct bus_consumer *c, int32_t partition, int64_t *ret_clock_ns,
                         int64_t *ret_finishes);
+/* The topic whose record could not be read and became this dead letter; BUS_DEAD_LETTERS: none, it was published as one. */
+enum bus_topic bus_topic_of_dead(const struct bus_options *o, const struct dead *d);
 /* Where reading stands: behind all that was given, and behind the marks of transactions that follow it, which no batch tells in a
  * quiet partition. False while it is not read. */
 bool bus_consumer_next(const struct bus_consumer *c, int32_t partition, struct bus_offsets *ret);

@@ -56,6 +56,19 @@ static enum err_code add_dead(const struct bus_reader *r, enum bus_topic t,
     return ERR_OK;
 }
 
+enum bus_topic bus_topic_of_dead(const struct bus_options *o, const struct dead *d)
+{
+    for (int t = 0; t < BUS_TOPICS; t++) {
+        char name[BUS_NAME_MAX];
+        bus_topic_name(o, (enum bus_topic)t, name);
+        size_t n = strlen(name);
+        if (d->connection.n > n && memcmp(d->connection.p, name, n) == 0 &&
+            d->connection.p[n] == '/')
+            return (enum bus_topic)t;
+    }
+    return BUS_DEAD_LETTERS;
+}
+
 /* --- events --- */
 
 static void received(struct batch *b, int64_t received_ns)

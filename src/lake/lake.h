@@ -1,8 +1,9 @@
-/* lake.h - Iceberg v2 tables on a folder: Parquet, manifests, metadata, and the catalog with our positions.
+/* lake.h - Iceberg v2 tables in a folder or on S3: Parquet, manifests, metadata, and the catalog with our positions.
  *
  * Takes     batches and candles (lake_push*), buffered in columns; lake_commit makes them visible.
- * Promises  ONE SQLite transaction in catalog.db moves the metadata pointers of all touched tables, the position, the
- *           proof deltas and the state blobs: after ERR_OK all of it survives power loss, before it nothing of it is there.
+ * Promises  ONE transaction of the catalog (catalog.db, or PostgreSQL) moves the metadata pointers of all touched tables, the
+ *           positions, the proof deltas and the state blobs: after ERR_OK all of it survives power loss, before it nothing of it
+ *           is there.
  *           Data, manifests, metadata and their folders are synced before that transaction.
  *           With the tables in a REST catalog (lake_rest_options) each of them moves by itself and the rest follows in one
  *           transaction; a fold that is cut off in between is finished by whoever comes next, once.

@@ -93,21 +93,13 @@ void worker_part_close(struct worker *w, int32_t number)
     atomic_store(&w->partitions, w->owned_count);
 }
 
-static bool is_of(const struct wanted *wanted, enum bus_topic t, const struct dead *d)
-{
-    char topic[300];
-    distributed_move_name(&wanted->w->bus, t, wanted->p->number, topic);
-    size_t n = strlen(topic);
-    return d->connection.n > n && memcmp(d->connection.p, topic, n) == 0 &&
-           d->connection.p[n] == '/';
-}
-
 /* Of records that nobody can read, and whose dead letters the lake holds already. */
 static bool is_known_dead(void *ctx, const struct dead *d)
 {
     const struct wanted *wanted = ctx;
-    return (d->sequence <= wanted->p->rebuild_upto && is_of(wanted, BUS_TRADES, d)) ||
-           (d->sequence <= wanted->p->gaps_dead && is_of(wanted, BUS_GAPS, d));
+    enum bus_topic t = bus_topic_of_dead(&wanted->w->bus, d);
+    return (t == BUS_TRADES && d->sequence <= wanted->p->rebuild_upto) ||
+           (t == BUS_GAPS && d->sequence <= wanted->p->gaps_dead);
 }
 
 /* The trades that the lake holds already come again only for the open windows. The view shares the batch's arrays. */
