@@ -217,14 +217,22 @@ bool batch_text(struct batch *b, struct str s, struct str *ret)
     return arena_copy(&b->arena, s, ret);
 }
 
-/* From place `at` on, dead letters have a place less; its own refs and extras go. */
-static void forget_dead(struct batch *b, size_t at)
+void batch_drop_deads(struct batch *b, bool (*drop)(void *ctx, const struct dead *d), void *ctx)
 {
+    enum { GONE = UINT32_MAX };
+    uint32_t *place = malloc((b->dead_count + 1) * sizeof *place); /* of each that stays */
+    CHECK(place != NULL);
+    uint32_t count = 0;
+    for (size_t i = 0; i < b->dead_count; i++) {
+        place[i] = drop(ctx, &b->deads[i]) ? GONE : count;
+        if (place[i] != GONE) b->deads[count++] = b->deads[i];
+    }
+    b->dead_count = count;
     size_t kept = 0;
     for (size_t i = 0; i < b->event_count; i++) {
         struct event_ref r = b->order[i];
-        if (r.type == EVENT_DEAD && r.index == at) continue;
-        if (r.type == EVENT_DEAD && r.index > at) r.index--;
+        if (r.type == EVENT_DEAD && place[r.index] == GONE) continue;
+        if (r.type == EVENT_DEAD) r.index = place[r.index] & (INDEX_LIMIT - 1);
         b->order[kept++] = r;
     }
     b->event_count = kept;
@@ -232,24 +240,12 @@ static void forget_dead(struct batch *b, size_t at)
     for (size_t i = 0; i < b->extra_count; i++) {
         struct extra x = b->extras[i];
         bool dead = b->extra_columns[x.column].table == TABLE_DEAD_LETTERS;
-        if (dead && x.index == at) continue;
-        if (dead && x.index > at) x.index--;
+        if (dead && place[x.index] == GONE) continue;
+        if (dead) x.index = place[x.index];
         b->extras[kept++] = x;
     }
     b->extra_count = kept;
-}
-
-void batch_drop_deads(struct batch *b, bool (*drop)(void *ctx, const struct dead *d), void *ctx)
-{
-    for (size_t at = 0; at < b->dead_count;) {
-        if (!drop(ctx, &b->deads[at])) {
-            at++;
-            continue;
-        }
-        forget_dead(b, at);
-        memmove(&b->deads[at], &b->deads[at + 1], (b->dead_count - at - 1) * sizeof *b->deads);
-        b->dead_count--;
-    }
+    free(place);
 }
 
 void batch_number(struct batch *b, int64_t first)
